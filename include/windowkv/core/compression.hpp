@@ -1,0 +1,189 @@
+// SPDX-FileCopyrightText: 2026 The windowkv authors
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#pragma once
+
+/// @file core/compression.hpp
+/// One compression: a plan, a workspace, and how far it has come. `begin` makes it; the stages of a backend
+/// (host/compress.hpp) advance it; `report` sums it up.
+
+#include <cstdint>
+
+#include "windowkv/config.hpp"
+#include "windowkv/core/plan.hpp"
+#include "windowkv/core/selection.hpp"
+#include "windowkv/core/view.hpp"
+#include "windowkv/core/workspace.hpp"
+#include "windowkv/status.hpp"
+
+namespace windowkv {
+
+/// Suffix queries of one layer, after RoPE: a plane of [rows][Hq][D]; the last S rows are used.
+/// `log_sum_exp` [Hq][S] (fp32, natural logarithm of the softmax denominator of q.k / sqrt(D), one per head
+/// and used row) is what flash-attention kernels produce besides their output; given, it saves a pass over
+/// the keys.
+template <class QueryPlane>
+struct suffix_queries {
+  using query_plane = QueryPlane;
+
+  QueryPlane queries;
+  float const* log_sum_exp = nullptr;
+};
+template <class QueryPlane>
+suffix_queries(QueryPlane) -> suffix_queries<QueryPlane>;
+template <class QueryPlane>
+suffix_queries(QueryPlane, float const*) -> suffix_queries<QueryPlane>;
+
+/// Softmax rows of the suffix queries from the engine's own attention: fp32, element (head, row, token) at
+/// data[head * head_stride + row * row_stride + token]; the last S of `rows` rows and the first R of `tokens`
+/// columns are read.
+struct attention_rows {
+  float const* data = nullptr;
+  int heads = 0;
+  int rows = 0;
+  int tokens = 0;
+  std::int64_t head_stride = 0;
+  std::int64_t row_stride = 0;
+};
+
+/// Finished token scores from the engine: fp32, element (head, token) at data[head * head_stride + token];
+/// the first R of `tokens` columns are read. `heads` is 1 where the engine has already merged its heads.
+struct token_scores {
+  float const* data = nullptr;
+  int heads = 0;
+  int tokens = 0;
+  std::int64_t head_stride = 0;
+};
+
+namespace detail {
+
+/// Where a group accumulates its token scores.
+struct score_buffer {
+  float* scores;  ///< [score_rows][R], merged by the method's rules
+  float* mass;    ///< [R], the plain mean over heads and scoring layers
+};
+inline score_buffer buffer_of(plan_data const& p, workspace_layout const& memory, int group) {
+  std::int64_t const index = p.group[group].score_buffer;
+  return {memory.token_scores + index * p.score_rows * p.review, memory.token_mass + index * p.review};
+}
+
+struct group_state {
+  int scored_layers = 0;
+  bool is_selected = false;
+  selection chosen;
+};
+
+struct layer_state {
+  bool has_scored = false;
+  bool is_compacted = false;
+  int length = 0;  // slots in use
+  std::int64_t row_bytes = 0;
+};
+
+}  // namespace detail
+
+/// A compression under way. Refers to its plan and its workspace, which must outlive it.
+template <class Method>
+class compression {
+ public:
+  compression() = default;
+  compression(compression const&) = delete;  // two would share one workspace
+  compression& operator=(compression const&) = delete;
+  compression(compression&&) = default;
+  compression& operator=(compression&&) = default;
+
+  windowkv::plan<Method> const& plan() const { return *plan_; }
+
+  /// The scores by which the group selected last was ranked [plan().windows]. For diagnosis and tests.
+  float const* window_scores() const { return memory_.window_scores; }
+  /// Merged token scores of a group [plan().score_rows][plan().review], until another group needs the buffer.
+  float const* token_scores(int group) const { return detail::buffer_of(*plan_, memory_, group).scores; }
+
+ private:
+  template <class M>
+  friend result<compression<M>> begin(windowkv::plan<M> const& p, workspace const& memory);
+  template <class M>
+  friend struct compression_access;
+
+  windowkv::plan<Method> const* plan_ = nullptr;
+  detail::workspace_layout memory_{};
+  detail::group_state groups_[max_layers];
+  detail::layer_state layers_[max_layers];
+};
+
+/// For backends: the state behind a compression.
+template <class Method>
+struct compression_access {
+  static detail::workspace_layout& memory(compression<Method>& run) { return run.memory_; }
+  static detail::group_state& group(compression<Method>& run, int g) { return run.groups_[g]; }
+  static detail::layer_state& layer(compression<Method>& run, int l) { return run.layers_[l]; }
+  static detail::group_state const& group(compression<Method> const& run, int g) { return run.groups_[g]; }
+  static detail::layer_state const& layer(compression<Method> const& run, int l) { return run.layers_[l]; }
+};
+
+/// Starts the compression of one prompt. `memory` needs `p.workspace_bytes` bytes, aligned to
+/// `workspace_alignment`, in the memory space of the backend that will run it. Nothing is allocated; a
+/// workspace may be used again as soon as the selections and reports that point into it are no longer read.
+template <class Method>
+result<compression<Method>> begin(plan<Method> const& p, workspace const& memory) {
+  WINDOWKV_TRY(detail::validate_workspace(memory, p.workspace_bytes));
+  compression<Method> run;
+  run.plan_ = &p;
+  detail::with_scoring(p.method, p.prompt.task, [&](auto const& scoring) {
+    constexpr bool reads_keys = is_attention_scorer_v<decltype(scoring.token_scorer)>;
+    return detail::carve(p, reads_keys, memory.data, run.memory_);
+  });
+  for (int l = 0; l < p.shape.layers; ++l) run.layers_[l].length = p.prompt.tokens;
+  return run;
+}
+template <class Method>
+result<compression<Method>> begin(plan<Method> const&& p, workspace const& memory) = delete;  // would dangle
+
+/// One layer before and after.
+struct layer_report {
+  int group = -1;
+  int tokens_before = 0;
+  int tokens_after = 0;
+  std::int64_t bytes_before =
+      0;  ///< keys and values of the prompt's tokens; 0 if the layer was not compacted by us
+  std::int64_t bytes_after = 0;
+};
+
+/// What a compression did. Selections point into its workspace.
+struct compression_report {
+  int layers = 0;
+  int groups = 0;
+  layer_report layer[max_layers];
+  selection group[max_layers];
+
+  std::int64_t tokens_before() const { return sum(&layer_report::tokens_before); }
+  std::int64_t tokens_after() const { return sum(&layer_report::tokens_after); }
+  std::int64_t bytes_before() const { return sum(&layer_report::bytes_before); }
+  std::int64_t bytes_after() const { return sum(&layer_report::bytes_after); }
+
+ private:
+  template <class T>
+  std::int64_t sum(T layer_report::*field) const {
+    std::int64_t total = 0;
+    for (int l = 0; l < layers; ++l) total += layer[l].*field;
+    return total;
+  }
+};
+
+/// Sums up a compression, finished or not.
+template <class Method>
+compression_report report(compression<Method> const& run) {
+  using access = compression_access<Method>;
+  plan_data const& p = run.plan();
+  compression_report out;
+  out.layers = p.shape.layers;
+  out.groups = p.groups;
+  for (int l = 0; l < p.shape.layers; ++l) {
+    detail::layer_state const& state = access::layer(run, l);
+    out.layer[l] = {p.layer[l].group, p.prompt.tokens, state.length, state.row_bytes * p.prompt.tokens,
+                    state.row_bytes * state.length};
+  }
+  for (int g = 0; g < p.groups; ++g) out.group[g] = access::group(run, g).chosen;
+  return out;
+}
+
+}  // namespace windowkv

@@ -1,0 +1,324 @@
+// SPDX-FileCopyrightText: 2026 The windowkv authors
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#pragma once
+
+/// @file core/plan.hpp
+/// The plan: everything that can be known before a single score is. Plain data of fixed size (it can be
+/// printed, sent to another rank or written to disk), made once per prompt shape on the host.
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "windowkv/config.hpp"
+#include "windowkv/core/workspace.hpp"
+#include "windowkv/policy/method.hpp"
+#include "windowkv/status.hpp"
+
+namespace windowkv {
+
+/// The model, as far as its cache is concerned.
+struct model_shape {
+  int layers = 0;       ///< L
+  int query_heads = 0;  ///< Hq, a multiple of Hkv
+  int kv_heads = 0;     ///< Hkv
+  int head_dim = 0;     ///< D
+};
+
+/// One prompt.
+struct prompt {
+  int tokens = 0;  ///< N
+  windowkv::task task = windowkv::task::localization;
+};
+
+/// What one group of layers will keep.
+struct group_plan {
+  std::int32_t layers = 0;          ///< layers that share the selection
+  std::int32_t first_layer = 0;     ///< lowest of them
+  std::int32_t last_layer = 0;      ///< highest of them
+  std::int32_t scoring_layers = 0;  ///< how many of them score
+  std::int32_t first_scoring_layer = 0;
+  std::int32_t last_scoring_layer = 0;  ///< once it has scored, the group can select
+  std::int32_t budget = 0;              ///< tokens per layer as the budget policy gave them
+  std::int32_t suffix = 0;              ///< newest tokens that stay unconditionally
+  std::int32_t review_budget = 0;       ///< tokens to choose among the review part
+  std::int32_t max_kept = 0;            ///< a selection never holds more slots
+  std::int32_t score_buffer = 0;        ///< which score buffer of the workspace it accumulates in
+  std::uint8_t keeps_all = 0;           ///< the whole prompt fits: nothing is scored or moved
+};
+
+/// One layer's place.
+struct layer_plan {
+  std::int16_t group = -1;  ///< -1: never evicted
+  std::uint8_t scores = 0;
+};
+
+/// The policy-independent part of a plan.
+struct plan_data {
+  model_shape shape;
+  windowkv::prompt prompt;
+  std::int32_t suffix = 0;         ///< S as observed: min(configured S, N)
+  std::int32_t review = 0;         ///< R = N - S
+  std::int32_t windows = 0;        ///< Nw
+  std::int32_t groups = 0;         ///< G
+  std::int32_t score_rows = 0;     ///< rows of a score buffer: 1, or one per query head
+  std::int32_t score_buffers = 0;  ///< most groups that accumulate scores at the same time
+  std::uint64_t workspace_bytes = 0;
+  group_plan group[max_layers];
+  layer_plan layer[max_layers];
+
+  /// True if `layer` is the first of a group to score: the paper's leader.
+  bool leads_group(int l) const {
+    return layer[l].group >= 0 && group[layer[l].group].first_scoring_layer == l;
+  }
+  /// True if the layer's group can be selected as soon as this layer has scored.
+  bool completes_group(int l) const {
+    return layer[l].group >= 0 && group[layer[l].group].last_scoring_layer == l;
+  }
+  /// Tokens that a layer holds after compression, at most.
+  int max_kept(int l) const { return layer[l].group >= 0 ? group[layer[l].group].max_kept : prompt.tokens; }
+};
+static_assert(std::is_trivially_copyable_v<plan_data>);
+
+/// A plan and the method it was made for.
+template <class Method>
+struct plan : plan_data {
+  using method_type = Method;
+  Method method;
+};
+
+namespace detail {
+
+/// Calls f with the scoring of the prompt's task.
+template <class Method, class F>
+auto with_scoring(Method const& method, task kind, F&& f) {
+  return kind == task::localization ? f(method.localization) : f(method.aggregation);
+}
+
+/// Where everything in the workspace lies.
+struct workspace_layout {
+  float* packed_queries;              ///< [Hq * S rows, padded][D], scaled, for one layer
+  float* partial_max;                 ///< [chunks][Hq * S rows, padded]
+  float* partial_sum;                 ///< likewise
+  float* token_scores;                ///< [score_buffers][score_rows][R]
+  float* token_mass;                  ///< [score_buffers][R]: mean token score over heads and scoring layers
+  float* window_scores;               ///< [Nw] of the group selected last
+  std::uint64_t* rank_keys;           ///< [Nw]
+  std::int32_t* slots[max_layers];    ///< [max_kept] of each group
+  std::int32_t* windows[max_layers];  ///< kept windows of each group
+};
+
+/// Tokens that one work item of the host scorer handles; sets the size of its partial results.
+inline constexpr int score_chunk = 512;
+/// Rows of packed queries are padded to a multiple of this, the widest register in floats times two.
+inline constexpr int row_padding = 32;
+
+inline int padded_rows_per_kv_head(plan_data const& p) {
+  int const rows = p.shape.query_heads / p.shape.kv_heads * p.suffix;
+  return (rows + row_padding - 1) / row_padding * row_padding;
+}
+inline int chunk_count(int tokens) { return (tokens + score_chunk - 1) / score_chunk; }
+
+/// Counts (with a null base) and hands out the parts of the workspace.
+inline std::size_t carve(plan_data const& p, bool reads_keys, void* base, workspace_layout& out) {
+  workspace_cursor cursor(base);
+  bool any = false;
+  for (int g = 0; g < p.groups; ++g) any = any || p.group[g].keeps_all == 0;
+  std::size_t const rows = reads_keys && any ? static_cast<std::size_t>(padded_rows_per_kv_head(p)) *
+                                                   static_cast<std::size_t>(p.shape.kv_heads)
+                                             : 0;
+  std::size_t const chunks = static_cast<std::size_t>(chunk_count(p.prompt.tokens));
+  std::size_t const review = any ? static_cast<std::size_t>(p.review) : 0;
+  std::size_t const windows = any ? static_cast<std::size_t>(p.windows) : 0;
+  out.packed_queries = cursor.take<float>(rows * static_cast<std::size_t>(p.shape.head_dim));
+  out.partial_max = cursor.take<float>(rows * chunks);
+  out.partial_sum = cursor.take<float>(rows * chunks);
+  out.token_scores = cursor.take<float>(static_cast<std::size_t>(p.score_buffers) *
+                                        static_cast<std::size_t>(p.score_rows) * review);
+  out.token_mass = cursor.take<float>(static_cast<std::size_t>(p.score_buffers) * review);
+  out.window_scores = cursor.take<float>(windows);
+  out.rank_keys = cursor.take<std::uint64_t>(windows);
+  for (int g = 0; g < p.groups; ++g) {
+    auto const kept = static_cast<std::size_t>(p.group[g].max_kept);
+    out.slots[g] = cursor.take<std::int32_t>(kept);
+    out.windows[g] = cursor.take<std::int32_t>(kept < windows ? kept : windows);
+  }
+  return cursor.used();
+}
+
+inline status validate_shape(model_shape const& shape, prompt const& p) {
+  WINDOWKV_TRY(require_at_least("model_shape.layers", shape.layers, 1));
+  WINDOWKV_TRY(require_at_most("model_shape.layers", shape.layers, max_layers));
+  WINDOWKV_TRY(require_at_least("model_shape.kv_heads", shape.kv_heads, 1));
+  WINDOWKV_TRY(require_at_least("model_shape.query_heads", shape.query_heads, 1));
+  WINDOWKV_TRY(require(shape.query_heads % shape.kv_heads == 0, "model_shape.query_heads", shape.query_heads,
+                       "must be a multiple of kv_heads", shape.kv_heads));
+  WINDOWKV_TRY(require_at_least("model_shape.head_dim", shape.head_dim, 1));
+  WINDOWKV_TRY(require_at_most("model_shape.head_dim", shape.head_dim, max_head_dim));
+  WINDOWKV_TRY(require_at_most("model_shape.query_heads", shape.query_heads, 1 << 16));
+  WINDOWKV_TRY(require_at_least("prompt.tokens", p.tokens, 1));
+  return require_at_most("prompt.tokens", p.tokens, 1 << 30);
+}
+
+/// Groups of the layers, and which layers score.
+template <class LayerGrouping>
+status assign_layers(LayerGrouping const& grouping, layer_merge merge, plan_data& p) {
+  WINDOWKV_TRY(grouping.validate(p.shape.layers));
+  int const most =
+      merge == layer_merge::first || grouping.scoring == scoring_layers::first ? 1 : p.shape.layers;
+  for (int l = 0; l < p.shape.layers; ++l) {
+    int const g = grouping.group_of(l, p.shape.layers);
+    WINDOWKV_TRY(require_at_least("layer_grouping.group_of", g, -1).at_layer(l));
+    WINDOWKV_TRY(require_at_most("layer_grouping.group_of", g, std::int64_t{p.shape.layers} - 1).at_layer(l));
+    p.layer[l] = {static_cast<std::int16_t>(g), 0};
+    if (g < 0) continue;
+    group_plan& group = p.group[g];
+    if (group.layers++ == 0) group.first_layer = l;
+    group.last_layer = l;
+    if (g >= p.groups) p.groups = g + 1;
+    if (group.scoring_layers < most && grouping.scores(l, p.shape.layers)) {
+      if (group.scoring_layers++ == 0) group.first_scoring_layer = l;
+      group.last_scoring_layer = l;
+      p.layer[l].scores = 1;
+    }
+  }
+  for (int g = 0; g < p.groups; ++g) {
+    if (p.group[g].layers == 0) {
+      return status::failure(status_code::invalid_argument,
+                             "layer_grouping.group_of (groups without a gap): group", g,
+                             "must have a layer; groups:", p.groups);
+    }
+    if (p.group[g].scoring_layers == 0) {
+      return status::failure(status_code::invalid_argument, "layer_grouping.scores: scoring layers of group",
+                             g, "must be at least", 1);
+    }
+  }
+  return {};
+}
+
+/// Tokens of the windows that hold a token of the selector's ranges.
+template <class WindowGrouping, class Selector>
+int range_protected_tokens(WindowGrouping const& windows, Selector const& selector, plan_data const& p) {
+  int tokens = 0;
+  for (int i = 0; i < p.windows; ++i) {
+    int const begin = windows.begin(i, p.review);
+    int const end = windows.end(i, p.review);
+    if (selector.in_ranges(begin, end)) tokens += end - begin;
+  }
+  return tokens;
+}
+
+/// Turns the budget policy's count for one group into what its layers keep.
+template <class Scoring, class Selector>
+status plan_group(Scoring const& scoring, Selector const& selector, bool counts_suffix, int protected_tokens,
+                  plan_data const& p, group_plan& group) {
+  int const n = p.prompt.tokens;
+  std::int64_t const available = counts_suffix ? n : p.review;
+  group.keeps_all = p.review == 0 && !counts_suffix ? 1 : group.budget >= available ? 1 : 0;
+  if (group.keeps_all != 0) {
+    group.suffix = p.suffix;
+    group.review_budget = p.review;
+    group.max_kept = n;
+    return {};
+  }
+  if (counts_suffix)
+    WINDOWKV_TRY(require_at_least("budget (tokens per layer, suffix included)", group.budget, 1));
+  group.suffix = counts_suffix && group.budget < p.suffix ? group.budget : p.suffix;
+  group.review_budget = counts_suffix ? group.budget - group.suffix : group.budget > 0 ? group.budget : 0;
+  WINDOWKV_TRY(require_at_least("budget (tokens per layer, for the protected ranges)", group.review_budget,
+                                protected_tokens));
+  int overshoot = 0;
+  if (selector.rule == fill::drop_whole_windows && p.windows > 0) {
+    int const last = p.windows - 1;
+    overshoot = scoring.windows.nominal_tokens(last, p.review) -
+                (scoring.windows.end(last, p.review) - scoring.windows.begin(last, p.review));
+  }
+  std::int64_t const most = std::int64_t{group.suffix} + group.review_budget + overshoot;
+  group.max_kept = most < n ? static_cast<std::int32_t>(most) : n;
+  return {};
+}
+
+/// Gives every group a score buffer; groups whose scoring layers do not overlap in time share one.
+inline void assign_score_buffers(plan_data& p) {
+  for (int g = 0; g < p.groups; ++g) {
+    group_plan& group = p.group[g];
+    if (group.keeps_all != 0) continue;
+    bool is_taken[max_layers] = {};
+    for (int other = 0; other < p.groups; ++other) {
+      group_plan const& o = p.group[other];
+      bool const is_assigned = other < g && o.keeps_all == 0;
+      bool const overlaps = o.first_scoring_layer <= group.last_scoring_layer &&
+                            group.first_scoring_layer <= o.last_scoring_layer;
+      if (is_assigned && overlaps) is_taken[o.score_buffer] = true;
+    }
+    while (is_taken[group.score_buffer]) ++group.score_buffer;
+    if (group.score_buffer >= p.score_buffers) p.score_buffers = group.score_buffer + 1;
+  }
+}
+
+template <class Scoring, class Method>
+status fill_plan(Scoring const& scoring, Method const& method, plan_data& p) {
+  constexpr bool reads_keys = is_attention_scorer_v<decltype(scoring.token_scorer)>;
+  WINDOWKV_TRY(require_at_least("suffix", scoring.suffix, 1));
+  WINDOWKV_TRY(require_at_most("suffix", scoring.suffix, 1 << 16));
+  WINDOWKV_TRY(require_at_least("pooling.after", scoring.pooling.after, 0));
+  WINDOWKV_TRY(require_at_least("pooling.before", scoring.pooling.before, 0));
+  WINDOWKV_TRY(validate_fold(scoring.window_scorer));
+  p.suffix = scoring.suffix < p.prompt.tokens ? scoring.suffix : p.prompt.tokens;
+  p.review = p.prompt.tokens - p.suffix;
+  WINDOWKV_TRY(scoring.windows.validate(p.review));
+  WINDOWKV_TRY(method.selector.validate(p.prompt.tokens));
+  p.windows = scoring.windows.count(p.review);
+  p.score_rows = p.shape.query_heads;
+  if constexpr (!reads_keys) {
+    WINDOWKV_TRY(require_at_least("external_scores.heads", scoring.token_scorer.heads, 0));
+    if (scoring.token_scorer.heads > 0) p.score_rows = scoring.token_scorer.heads;
+  }
+  if (scoring.heads == head_merge::at_tokens) p.score_rows = 1;
+  WINDOWKV_TRY(assign_layers(method.layer_grouping, scoring.layers, p));
+
+  bool const counts_suffix = method.budget.counts_suffix;
+  WINDOWKV_TRY(require_at_least("budget (tokens per layer)", method.tokens_per_layer, counts_suffix ? 1 : 0));
+  int const range_tokens = range_protected_tokens(scoring.windows, method.selector, p);
+  budget_request request;
+  std::int32_t group_layers[max_layers];
+  std::int32_t counts[max_layers];
+  for (int g = 0; g < p.groups; ++g) {
+    group_layers[g] = p.group[g].layers;
+    if (group_layers[g] > request.layers_per_group) request.layers_per_group = group_layers[g];
+  }
+  request.tokens_per_layer = method.tokens_per_layer;
+  request.available = counts_suffix ? p.prompt.tokens : p.review;
+  request.minimum = (counts_suffix ? p.suffix : 0) + range_tokens + method.selector.sinks;
+  request.groups = p.groups;
+  request.group_layers = group_layers;
+  if (p.groups > 0) WINDOWKV_TRY(method.budget.allocate(request, counts));
+  for (int g = 0; g < p.groups; ++g) {
+    p.group[g].budget = counts[g];
+    WINDOWKV_TRY(plan_group(scoring, method.selector, counts_suffix, range_tokens, p, p.group[g])
+                     .at_layer(p.group[g].first_layer));
+  }
+  assign_score_buffers(p);
+  workspace_layout unused;
+  p.workspace_bytes = carve(p, reads_keys, nullptr, unused);
+  return {};
+}
+
+}  // namespace detail
+
+/// Plans the compression of one prompt: groups, budgets, windows, and the bytes of workspace it needs.
+/// Host only; nothing is allocated. Refuses shapes, budgets, tables and policies that cannot be meant, naming
+/// the parameter and the numbers.
+template <class Method>
+result<plan<Method>> make_plan(Method const& method, model_shape const& shape, prompt const& request) {
+  WINDOWKV_TRY(detail::validate_shape(shape, request));
+  plan<Method> p{};
+  p.method = method;
+  p.shape = shape;
+  p.prompt = request;
+  WINDOWKV_TRY(detail::with_scoring(
+      method, request.task, [&](auto const& scoring) { return detail::fill_plan(scoring, method, p); }));
+  return p;
+}
+
+}  // namespace windowkv

@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: 2026 The windowkv authors
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#pragma once
+
+/// @file host/compress.hpp
+/// The driver: score, select and compact in the right order, for a whole cache at once or layer by layer.
+
+#include "windowkv/core/compression.hpp"
+#include "windowkv/core/plan.hpp"
+#include "windowkv/host/compact.hpp"
+#include "windowkv/host/executor.hpp"
+#include "windowkv/host/score.hpp"
+#include "windowkv/host/select.hpp"
+#include "windowkv/status.hpp"
+
+namespace windowkv {
+namespace detail {
+
+template <class ParallelFor, class Method, class QueryPlane, class Kv>
+status score_from(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+                  suffix_queries<QueryPlane> const& source, Kv const& kv) {
+  return score(on, run, layer, source, kv.keys);
+}
+template <class ParallelFor, class Method, class Source, class Kv>
+status score_from(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+                  Source const& source, Kv const& /*kv*/) {
+  return score(on, run, layer, source);
+}
+
+}  // namespace detail
+
+/// One step for an engine that compresses while it prefills: call it for every layer, in ascending order,
+/// when the layer's prefill is done. It scores the layer if the plan says so and, as soon as the layer's
+/// group can be selected, compacts every layer of the group that is ready. So at no time more than one group
+/// is uncompressed (with a leader that is its group's first layer: one layer).
+///
+/// @param source  `suffix_queries`, `attention_rows` or `token_scores` of this layer; not read if it does not
+/// score
+/// @param kv_of   callable: kv_of(l) is the `kv_view` of layer l, for this layer and the earlier ones of its
+/// group
+/// @return a failed status if anything is refused; every view involved is validated before the first row
+/// moves
+template <class ParallelFor, class Method, class Source, class KvOf>
+status compress_layer(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+                      Source const& source, KvOf&& kv_of) {
+  using access = compression_access<Method>;
+  plan_data const& p = run.plan();
+  WINDOWKV_TRY(detail::require_at_least("layer", layer, 0));
+  WINDOWKV_TRY(detail::require_at_most("layer", layer, std::int64_t{p.shape.layers} - 1));
+  auto const kv = kv_of(layer);
+  WINDOWKV_TRY(detail::validate_layer(run, layer, kv));
+  WINDOWKV_TRY(detail::score_from(on, run, layer, source, kv));
+  int const g = p.layer[layer].group;
+  if (g < 0) return compact(on, run, layer, selection{}, kv);
+  group_plan const& group = p.group[g];
+  if (group.keeps_all == 0 && access::group(run, g).scored_layers < group.scoring_layers) return {};
+
+  WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
+  auto const is_ready = [&](int l) { return p.layer[l].group == g && !access::layer(run, l).is_compacted; };
+  for (int l = group.first_layer; l <= layer; ++l) {
+    if (is_ready(l)) WINDOWKV_TRY(detail::validate_layer(run, l, kv_of(l)));
+  }
+  for (int l = group.first_layer; l <= layer; ++l) {
+    if (is_ready(l)) WINDOWKV_TRY(compact(on, run, l, chosen, kv_of(l)));
+  }
+  return {};
+}
+
+/// Compresses the cache of one prompt, all layers at once and in place. No allocation, no synchronisation.
+///
+/// @param memory     host memory, `p.workspace_bytes` bytes; the report points into it
+/// @param source_of  callable: source_of(layer) is the layer's `suffix_queries`, `attention_rows` or
+///                   `token_scores`; asked for scoring layers only
+/// @param kv_of      callable: kv_of(layer) is the layer's `kv_view`
+/// @return the report, or a failed status; the views of all layers are validated before the first row moves
+template <class ParallelFor, class Method, class SourceOf, class KvOf>
+result<compression_report> compress(host_executor<ParallelFor> const& on, plan<Method> const& p,
+                                    workspace const& memory, SourceOf&& source_of, KvOf&& kv_of) {
+  WINDOWKV_TRY_ASSIGN(run, begin(p, memory));
+  for (int l = 0; l < p.shape.layers; ++l) WINDOWKV_TRY(detail::validate_layer(run, l, kv_of(l)));
+  for (int l = 0; l < p.shape.layers; ++l) {  // decide everything first: a refusal leaves the cache as it was
+    if (p.layer[l].scores == 0) continue;
+    WINDOWKV_TRY(detail::score_from(on, run, l, source_of(l), kv_of(l)));
+    if (p.completes_group(l)) WINDOWKV_TRY(select(on, run, p.layer[l].group).error());
+  }
+  for (int l = 0; l < p.shape.layers; ++l) {
+    int const g = p.layer[l].group;
+    selection chosen;
+    if (g >= 0) {
+      WINDOWKV_TRY_ASSIGN(selected, select(on, run, g));
+      chosen = selected;
+    }
+    WINDOWKV_TRY(compact(on, run, l, chosen, kv_of(l)));
+  }
+  return report(run);
+}
+
+}  // namespace windowkv

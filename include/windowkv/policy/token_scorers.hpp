@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: 2026 The windowkv authors
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#pragma once
+
+/// @file policy/token_scorers.hpp
+/// How much a cached token matters to the end of the prompt: one float per (query head, review token).
+///
+/// A token scorer is a fold over the S suffix rows of one (query head, token): it sees the softmax
+/// probability with which each suffix query attends to the token, first row first, and returns the token's
+/// score. Backends own the loops, the softmax and the memory; K is never repeated for grouped queries.
+
+#include <type_traits>
+
+#include "windowkv/config.hpp"
+#include "windowkv/policy/fold.hpp"
+
+namespace windowkv {
+
+/// Sum of the attention probabilities of the suffix queries (WindowKV, SnapKV): paper, eq. 2.
+struct suffix_attention {
+  using state_type = float;
+  WINDOWKV_HD state_type init() const { return 0.f; }
+  WINDOWKV_HD void add(state_type& state, float probability) const { state += probability; }
+  WINDOWKV_HD float finish(state_type const& state, int /*rows*/) const { return state; }
+};
+
+/// The engine supplies the token scores (`token_scores`, compression.hpp); queries and keys are never read
+/// and need no workspace. `heads` is the number of score rows per layer, 0 for one per query head.
+struct external_scores {
+  int heads = 0;
+};
+
+/// True if T folds suffix probabilities into a token score.
+template <class T>
+inline constexpr bool is_attention_scorer_v = detail::is_fold<T>::value;
+
+/// True if T is any token scorer: an attention fold, or `external_scores`.
+template <class T>
+inline constexpr bool is_token_scorer_v = is_attention_scorer_v<T> || std::is_same_v<T, external_scores>;
+
+#if WINDOWKV_HAS_CONCEPTS
+template <class T>
+concept token_scorer = is_token_scorer_v<T>;
+#endif
+
+}  // namespace windowkv

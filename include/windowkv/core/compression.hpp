@@ -108,6 +108,7 @@ class compression {
   detail::workspace_layout memory_{};
   detail::group_state groups_[max_layers];
   detail::layer_state layers_[max_layers];
+  std::int32_t buffer_owners_[max_layers];  // group whose scores a score buffer holds, or -1
 };
 
 /// For backends: the state behind a compression.
@@ -116,6 +117,12 @@ struct compression_access {
   static detail::workspace_layout& memory(compression<Method>& run) { return run.memory_; }
   static detail::group_state& group(compression<Method>& run, int g) { return run.groups_[g]; }
   static detail::layer_state& layer(compression<Method>& run, int l) { return run.layers_[l]; }
+  static std::int32_t& buffer_owner(compression<Method>& run, int buffer) {
+    return run.buffer_owners_[buffer];
+  }
+  static std::int32_t buffer_owner(compression<Method> const& run, int buffer) {
+    return run.buffer_owners_[buffer];
+  }
   static detail::group_state const& group(compression<Method> const& run, int g) { return run.groups_[g]; }
   static detail::layer_state const& layer(compression<Method> const& run, int l) { return run.layers_[l]; }
 };
@@ -133,6 +140,7 @@ result<compression<Method>> begin(plan<Method> const& p, workspace const& memory
     return detail::carve(p, reads_keys, memory.data, run.memory_);
   });
   for (int l = 0; l < p.shape.layers; ++l) run.layers_[l].length = p.prompt.tokens;
+  for (int b = 0; b < p.score_buffers; ++b) run.buffer_owners_[b] = -1;
   return run;
 }
 template <class Method>

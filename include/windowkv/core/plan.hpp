@@ -155,9 +155,9 @@ inline status validate_shape(model_shape const& shape, prompt const& p) {
                        "must be a multiple of kv_heads", shape.kv_heads));
   WINDOWKV_TRY(require_at_least("model_shape.head_dim", shape.head_dim, 1));
   WINDOWKV_TRY(require_at_most("model_shape.head_dim", shape.head_dim, max_head_dim));
-  WINDOWKV_TRY(require_at_most("model_shape.query_heads", shape.query_heads, 1 << 16));
+  WINDOWKV_TRY(require_at_most("model_shape.query_heads", shape.query_heads, 1 << 10));
   WINDOWKV_TRY(require_at_least("prompt.tokens", p.tokens, 1));
-  return require_at_most("prompt.tokens", p.tokens, 1 << 30);
+  return require_at_most("prompt.tokens", p.tokens, 1 << 28);
 }
 
 /// Groups of the layers, and which layers score.
@@ -208,6 +208,18 @@ int range_protected_tokens(WindowGrouping const& windows, Selector const& select
   return tokens;
 }
 
+/// Tokens by which the windows' nominal widths exceed what they hold.
+template <class WindowGrouping>
+std::int64_t nominal_excess(WindowGrouping const& windows, plan_data const& p) {
+  std::int64_t excess = 0;
+  for (int i = 0; i < p.windows; ++i) {
+    int const shortfall =
+        windows.nominal_tokens(i, p.review) - (windows.end(i, p.review) - windows.begin(i, p.review));
+    if (shortfall > 0) excess += shortfall;
+  }
+  return excess;
+}
+
 /// Turns the budget policy's count for one group into what its layers keep.
 template <class Scoring, class Selector>
 status plan_group(Scoring const& scoring, Selector const& selector, bool counts_suffix, int protected_tokens,
@@ -227,13 +239,8 @@ status plan_group(Scoring const& scoring, Selector const& selector, bool counts_
   group.review_budget = counts_suffix ? group.budget - group.suffix : group.budget > 0 ? group.budget : 0;
   WINDOWKV_TRY(require_at_least("budget (tokens per layer, for the protected ranges)", group.review_budget,
                                 protected_tokens));
-  int overshoot = 0;
-  if (selector.rule == fill::drop_whole_windows && p.windows > 0) {
-    int const last = p.windows - 1;
-    overshoot = scoring.windows.nominal_tokens(last, p.review) -
-                (scoring.windows.end(last, p.review) - scoring.windows.begin(last, p.review));
-  }
-  std::int64_t const most = std::int64_t{group.suffix} + group.review_budget + overshoot;
+  std::int64_t most = std::int64_t{group.suffix} + group.review_budget;
+  if (selector.rule == fill::drop_whole_windows) most += nominal_excess(scoring.windows, p);
   group.max_kept = most < n ? static_cast<std::int32_t>(most) : n;
   return {};
 }

@@ -30,6 +30,12 @@ result<bool> must_score(compression<Method> const& run, int layer) {
   if (access::layer(run, layer).has_scored) {
     return status::failure(status_code::wrong_order, "score", "the layer has scored already").at_layer(layer);
   }
+  int const owner = access::buffer_owner(run, p.group[g].score_buffer);
+  if (owner >= 0 && owner != g && !access::group(run, owner).is_selected) {
+    return status::failure(status_code::wrong_order, "score: the score buffer still holds group", owner,
+                           "which must be selected before group", g)
+        .at_layer(layer);
+  }
   return true;
 }
 
@@ -45,6 +51,7 @@ score_merger begin_scoring(compression<Method>& run, int layer) {
   score_merger const merger{
       p,      buffer_of(p, access::memory(run), g),     heads,
       layers, access::group(run, g).scored_layers == 0, 1.f / static_cast<float>(p.group[g].scoring_layers)};
+  access::buffer_owner(run, p.group[g].score_buffer) = g;
   access::layer(run, layer).has_scored = true;
   ++access::group(run, g).scored_layers;
   return merger;
@@ -66,6 +73,25 @@ status validate_queries_and_keys(compression<Method> const& run, suffix_queries<
   WINDOWKV_TRY(require_equal("keys.heads", keys.heads, p.shape.kv_heads));
   WINDOWKV_TRY(require_equal("keys.head_dim", keys.head_dim, p.shape.head_dim));
   return require_at_least("keys.slots (tokens of the prompt)", keys.slots, p.prompt.tokens);
+}
+
+inline status validate_rows(plan_data const& p, attention_rows const& source) {
+  WINDOWKV_TRY(require(source.rows >= p.suffix, "attention_rows.rows", source.rows, "must be at least",
+                       p.suffix, status_code::insufficient_queries));
+  WINDOWKV_TRY(require_not_null("attention_rows.data", source.data));
+  WINDOWKV_TRY(require_equal("attention_rows.heads", source.heads, p.shape.query_heads));
+  WINDOWKV_TRY(require_at_least("attention_rows.tokens", source.tokens, p.review));
+  WINDOWKV_TRY(require_at_least("attention_rows.row_stride", source.row_stride, 0));
+  return require_at_least("attention_rows.head_stride", source.head_stride, 0);
+}
+
+inline status validate_token_scores(plan_data const& p, head_merge heads, token_scores const& source) {
+  WINDOWKV_TRY(require_not_null("token_scores.data", source.data));
+  WINDOWKV_TRY(require_at_least("token_scores.tokens", source.tokens, p.review));
+  WINDOWKV_TRY(require_at_least("token_scores.heads", source.heads, 1));
+  if (heads == head_merge::at_windows)
+    WINDOWKV_TRY(require_equal("token_scores.heads", source.heads, p.score_rows));
+  return require_at_least("token_scores.head_stride", source.head_stride, 0);
 }
 
 }  // namespace detail
@@ -103,22 +129,10 @@ status score(host_executor<ParallelFor> const& on, compression<Method>& run, int
 template <class ParallelFor, class Method>
 status score(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
              attention_rows const& source) {
-  using detail::require_at_least;
   WINDOWKV_TRY_ASSIGN(scores_now, detail::must_score(run, layer));
   if (!scores_now) return {};
   plan_data const& p = run.plan();
-  WINDOWKV_TRY(detail::require(source.rows >= p.suffix, "attention_rows.rows", source.rows,
-                               "must be at least", p.suffix, status_code::insufficient_queries)
-                   .at_layer(layer));
-  WINDOWKV_TRY(detail::require_not_null("attention_rows.data", source.data).at_layer(layer));
-  WINDOWKV_TRY(
-      detail::require_equal("attention_rows.heads", source.heads, p.shape.query_heads).at_layer(layer));
-  WINDOWKV_TRY(require_at_least("attention_rows.tokens", source.tokens, p.review).at_layer(layer));
-  WINDOWKV_TRY(
-      require_at_least("attention_rows.row_stride", source.row_stride, source.tokens).at_layer(layer));
-  WINDOWKV_TRY(require_at_least("attention_rows.head_stride", source.head_stride,
-                                source.row_stride * (source.rows - 1) + source.tokens)
-                   .at_layer(layer));
+  WINDOWKV_TRY(detail::validate_rows(p, source).at_layer(layer));
   detail::score_merger const merger = detail::begin_scoring(run, layer);
   return detail::with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) -> status {
     static_assert(
@@ -143,17 +157,8 @@ status score(host_executor<ParallelFor> const& on, compression<Method>& run, int
   WINDOWKV_TRY_ASSIGN(scores_now, detail::must_score(run, layer));
   if (!scores_now) return {};
   plan_data const& p = run.plan();
-  WINDOWKV_TRY(detail::require_not_null("token_scores.data", source.data).at_layer(layer));
-  WINDOWKV_TRY(detail::require_at_least("token_scores.tokens", source.tokens, p.review).at_layer(layer));
-  WINDOWKV_TRY(detail::require_at_least("token_scores.heads", source.heads, 1).at_layer(layer));
-  if (source.heads > 1) {
-    WINDOWKV_TRY(detail::require_at_least("token_scores.head_stride", source.head_stride, source.tokens)
-                     .at_layer(layer));
-  }
   return detail::with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) -> status {
-    if (scoring.heads == head_merge::at_windows) {
-      WINDOWKV_TRY(detail::require_equal("token_scores.heads", source.heads, p.score_rows).at_layer(layer));
-    }
+    WINDOWKV_TRY(detail::validate_token_scores(p, scoring.heads, source).at_layer(layer));
     detail::score_merger const merger = detail::begin_scoring(run, layer);
     detail::merge_token_scores(on, p, source.heads, merger, [&](int head, int token) {
       return source.data[head * source.head_stride + token];

@@ -49,12 +49,16 @@ float window_score(Scoring const& scoring, plan_data const& p, float const* toke
 /// Brings the kept windows to the front of `keys`, best first, and returns their number.
 template <class WindowGrouping>
 int keep_best(WindowGrouping const& windows, fill rule, plan_data const& p, int budget, std::uint64_t* keys) {
-  std::sort(keys, keys + p.windows, [](std::uint64_t a, std::uint64_t b) { return a > b; });
+  auto const is_better = [](std::uint64_t a, std::uint64_t b) { return a > b; };
+  // Every window holds a token, so a budget of b tokens never reaches behind the best b windows.
+  int const candidates = rule == fill::within_budget && budget < p.windows ? budget : p.windows;
+  if (candidates < p.windows) std::nth_element(keys, keys + candidates, keys + p.windows, is_better);
+  std::sort(keys, keys + candidates, is_better);
   auto const window_at = [&](int rank) { return index_of_rank_key(keys[rank]); };
   if (rule == fill::within_budget) {
     int tokens = 0;
     int kept = 0;
-    for (; kept < p.windows; ++kept) {
+    for (; kept < candidates; ++kept) {
       int const w = window_at(kept);
       tokens += windows.end(w, p.review) - windows.begin(w, p.review);
       if (tokens > budget) break;

@@ -30,8 +30,8 @@ class workspace_cursor {
   template <class T>
   T* take(std::size_t count) {
     constexpr auto alignment = static_cast<std::size_t>(workspace_alignment);
-    std::size_t const start = (used_ + alignment - 1) / alignment * alignment;
-    used_ = start + count * sizeof(T);
+    std::size_t const start = used_;
+    used_ += (count * sizeof(T) + alignment - 1) / alignment * alignment;
     return base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + start);
   }
   std::size_t used() const { return used_; }

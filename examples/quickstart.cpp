@@ -51,9 +51,9 @@ int main() {
   std::normal_distribution<float> normal;
   std::vector<layer_cache> cache(std::size_t(shape.layers));
   for (layer_cache& c : cache) {
-    c.keys.resize(n_tokens * 2 * 64);
-    c.values.resize(n_tokens * 2 * 64);
-    c.queries.resize(16 * 8 * 64);
+    c.keys.resize(std::size_t{n_tokens} * 2 * 64);
+    c.values.resize(std::size_t{n_tokens} * 2 * 64);
+    c.queries.resize(std::size_t{16} * 8 * 64);
     for (std::vector<float>* part : {&c.keys, &c.values, &c.queries}) {
       for (float& x : *part) x = normal(random);
     }

@@ -31,7 +31,7 @@ struct toy_engine {
   void prefill(int layer) {
     std::normal_distribution<float> normal;
     keys[layer].resize(std::size_t(n_tokens) * row);
-    queries.resize(16 * 4 * 32);
+    queries.resize(std::size_t{16} * 4 * 32);
     for (float& x : keys[layer]) x = normal(random);
     for (float& x : queries) x = normal(random);
     std::size_t in_use = 0;

@@ -88,8 +88,8 @@ class compression {
   compression() = default;
   compression(compression const&) = delete;  // two would share one workspace
   compression& operator=(compression const&) = delete;
-  compression(compression&&) = default;
-  compression& operator=(compression&&) = default;
+  compression(compression&&) noexcept = default;
+  compression& operator=(compression&&) noexcept = default;
 
   windowkv::plan<Method> const& plan() const { return *plan_; }
 

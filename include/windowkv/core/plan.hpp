@@ -113,8 +113,8 @@ inline constexpr int score_chunk = 512;
 /// Rows of packed queries are padded to a multiple of this, the widest register in floats times two.
 inline constexpr int row_padding = 32;
 
-inline int padded_rows_per_kv_head(plan_data const& p) {
-  int const rows = p.shape.query_heads / p.shape.kv_heads * p.suffix;
+inline std::int64_t padded_rows_per_kv_head(plan_data const& p) {
+  std::int64_t const rows = p.shape.query_heads / p.shape.kv_heads * p.suffix;
   return (rows + row_padding - 1) / row_padding * row_padding;
 }
 inline int chunk_count(int tokens) { return (tokens + score_chunk - 1) / score_chunk; }

@@ -40,7 +40,7 @@ class key_tile {
   key_tile(KeyPlane const& keys, int head, int first, int count) {
     for (int t = 0; t < tile_tokens; ++t) rows_[t] = row(keys, head, first + (t < count ? t : 0), copy_[t]);
   }
-  float at(int token, int dim) const { return rows_[token][dim]; }
+  float at(int token, std::int64_t dim) const { return rows_[token][dim]; }
 
  private:
   static float const* row(KeyPlane const& keys, int head, int slot, float* copy) {
@@ -61,11 +61,11 @@ class key_tile {
 
 /// Logits of one tile against one panel of rows, in units of log2 (the queries are scaled).
 struct logit_tile {
-  floats value[tile_tokens][2];
+  floats value[tile_tokens][2] = {};
 
   template <class KeyPlane>
-  logit_tile(key_tile<KeyPlane> const& keys, float const* panel, int head_dim) : value{} {
-    for (int d = 0; d < head_dim; ++d) {
+  logit_tile(key_tile<KeyPlane> const& keys, float const* panel, int head_dim) {
+    for (std::int64_t d = 0; d < head_dim; ++d) {
       floats const low = load_floats(panel + d * panel_rows);
       floats const high = load_floats(panel + d * panel_rows + simd_floats);
       for (int t = 0; t < tile_tokens; ++t) {
@@ -77,14 +77,14 @@ struct logit_tile {
   }
 
   /// Hides what is not there: tokens behind `count`, and suffix tokens from the queries before them.
-  void mask(int first_row, int first_token, int count, plan_data const& p) {
+  void mask(std::int64_t first_row, int first_token, int count, plan_data const& p) {
     for (int t = 0; t < tile_tokens; ++t) {
       int const suffix_token = first_token + t - p.review;
-      for (int half = 0; half < 2; ++half) {
+      for (std::int64_t half = 0; half < 2; ++half) {
         float lane[simd_floats];
         store_floats(lane, value[t][half]);
         for (int i = 0; i < simd_floats; ++i) {
-          int const query = (first_row + half * simd_floats + i) % p.suffix;
+          std::int64_t const query = (first_row + half * simd_floats + i) % p.suffix;
           if (t >= count || query < suffix_token) lane[i] = lowest_logit;
         }
         value[t][half] = load_floats(lane);
@@ -98,20 +98,17 @@ struct logit_tile {
 template <class QueryPlane>
 void pack_queries(QueryPlane const& queries, plan_data const& p, float* packed) {
   int const heads_per_kv = p.shape.query_heads / p.shape.kv_heads;
-  int const rows = heads_per_kv * p.suffix;
-  int const padded = padded_rows_per_kv_head(p);
+  std::int64_t const rows = std::int64_t{heads_per_kv} * p.suffix;
+  std::int64_t const padded = padded_rows_per_kv_head(p);
   int const first = queries.slots - p.suffix;
   float const scale = log2_e / std::sqrt(static_cast<float>(p.shape.head_dim));
   for (int kv = 0; kv < p.shape.kv_heads; ++kv) {
-    for (int row = 0; row < padded; ++row) {
+    for (std::int64_t row = 0; row < padded; ++row) {
       float* out =
-          packed +
-          (static_cast<std::int64_t>(kv) * padded + row / panel_rows * panel_rows) * p.shape.head_dim +
-          row % panel_rows;
-      int const head = kv * heads_per_kv + row / p.suffix;
-      for (int d = 0; d < p.shape.head_dim; ++d) {
-        out[static_cast<std::int64_t>(d) * panel_rows] =
-            row < rows ? queries.load(first + row % p.suffix, head, d) * scale : 0.f;
+          packed + (kv * padded + row / panel_rows * panel_rows) * p.shape.head_dim + row % panel_rows;
+      std::int64_t const head = kv * heads_per_kv + row / p.suffix;
+      for (std::int64_t d = 0; d < p.shape.head_dim; ++d) {
+        out[d * panel_rows] = row < rows ? queries.load(first + row % p.suffix, head, d) * scale : 0.f;
       }
     }
   }
@@ -121,11 +118,11 @@ void pack_queries(QueryPlane const& queries, plan_data const& p, float* packed) 
 template <class KeyPlane>
 void softmax_partials(plan_data const& p, KeyPlane const& keys, int kv, int chunk,
                       workspace_layout const& memory) {
-  int const padded = padded_rows_per_kv_head(p);
-  std::int64_t const all_rows = static_cast<std::int64_t>(padded) * p.shape.kv_heads;
-  float* const row_max = memory.partial_max + chunk * all_rows + static_cast<std::int64_t>(kv) * padded;
-  float* const row_sum = memory.partial_sum + chunk * all_rows + static_cast<std::int64_t>(kv) * padded;
-  for (int row = 0; row < padded; ++row) {
+  std::int64_t const padded = padded_rows_per_kv_head(p);
+  std::int64_t const all_rows = padded * p.shape.kv_heads;
+  float* const row_max = memory.partial_max + chunk * all_rows + kv * padded;
+  float* const row_sum = memory.partial_sum + chunk * all_rows + kv * padded;
+  for (std::int64_t row = 0; row < padded; ++row) {
     row_max[row] = lowest_logit;
     row_sum[row] = 0.f;
   }
@@ -135,12 +132,11 @@ void softmax_partials(plan_data const& p, KeyPlane const& keys, int kv, int chun
     int const count = end - token < tile_tokens ? end - token : tile_tokens;
     bool const needs_mask = count < tile_tokens || token + count > p.review;
     key_tile<KeyPlane> const tile(keys, kv, token, count);
-    for (int row = 0; row < padded; row += panel_rows) {
-      float const* panel =
-          memory.packed_queries + (static_cast<std::int64_t>(kv) * padded + row) * p.shape.head_dim;
+    for (std::int64_t row = 0; row < padded; row += panel_rows) {
+      float const* panel = memory.packed_queries + (kv * padded + row) * p.shape.head_dim;
       logit_tile logits(tile, panel, p.shape.head_dim);
       if (needs_mask) logits.mask(row, token, count, p);
-      for (int half = 0; half < 2; ++half) {
+      for (std::int64_t half = 0; half < 2; ++half) {
         float* const at_max = row_max + row + half * simd_floats;
         float* const at_sum = row_sum + row + half * simd_floats;
         floats const old_max = load_floats(at_max);
@@ -157,7 +153,7 @@ void softmax_partials(plan_data const& p, KeyPlane const& keys, int kv, int chun
 
 /// Leaves each row's maximum in partial_max[row] and the reciprocal of its denominator in partial_sum[row].
 inline void combine_partials(plan_data const& p, workspace_layout const& memory) {
-  std::int64_t const rows = static_cast<std::int64_t>(padded_rows_per_kv_head(p)) * p.shape.kv_heads;
+  std::int64_t const rows = padded_rows_per_kv_head(p) * p.shape.kv_heads;
   int const chunks = chunk_count(p.prompt.tokens);
   for (std::int64_t row = 0; row < rows; row += simd_floats) {
     floats total_max = splat(lowest_logit);
@@ -175,13 +171,12 @@ inline void combine_partials(plan_data const& p, workspace_layout const& memory)
 
 /// The same from the engine's log-sum-exp [Hq][S]: no pass over the keys.
 inline void use_log_sum_exp(plan_data const& p, float const* log_sum_exp, workspace_layout const& memory) {
-  int const padded = padded_rows_per_kv_head(p);
-  int const rows = p.shape.query_heads / p.shape.kv_heads * p.suffix;
+  std::int64_t const padded = padded_rows_per_kv_head(p);
+  std::int64_t const rows = std::int64_t{p.shape.query_heads / p.shape.kv_heads} * p.suffix;
   for (int kv = 0; kv < p.shape.kv_heads; ++kv) {
-    for (int row = 0; row < padded; ++row) {
-      std::int64_t const at = static_cast<std::int64_t>(kv) * padded + row;
-      memory.partial_max[at] =
-          row < rows ? log_sum_exp[static_cast<std::int64_t>(kv) * rows + row] * log2_e : 0.f;
+    for (std::int64_t row = 0; row < padded; ++row) {
+      std::int64_t const at = kv * padded + row;
+      memory.partial_max[at] = row < rows ? log_sum_exp[kv * rows + row] * log2_e : 0.f;
       memory.partial_sum[at] = 1.f;
     }
   }
@@ -192,17 +187,17 @@ template <class TokenScorer, class KeyPlane, class Emit>
 void fold_tile(plan_data const& p, TokenScorer const& scorer, KeyPlane const& keys, int kv, int first,
                int count, workspace_layout const& memory, Emit&& emit) {
   int const heads_per_kv = p.shape.query_heads / p.shape.kv_heads;
-  int const rows = heads_per_kv * p.suffix;
-  std::int64_t const first_row = static_cast<std::int64_t>(kv) * padded_rows_per_kv_head(p);
+  std::int64_t const rows = std::int64_t{heads_per_kv} * p.suffix;
+  std::int64_t const first_row = kv * padded_rows_per_kv_head(p);
   key_tile<KeyPlane> const tile(keys, kv, first, count);
   typename TokenScorer::state_type state[tile_tokens];
   int head = kv * heads_per_kv;
   int row_of_head = 0;
-  for (int row = 0; row < rows; row += panel_rows) {
+  for (std::int64_t row = 0; row < rows; row += panel_rows) {
     float const* panel = memory.packed_queries + (first_row + row) * p.shape.head_dim;
     logit_tile const logits(tile, panel, p.shape.head_dim);
     float probability[tile_tokens][panel_rows];
-    for (int half = 0; half < 2; ++half) {
+    for (std::int64_t half = 0; half < 2; ++half) {
       std::int64_t const lane = first_row + row + half * simd_floats;
       floats const maximum = load_floats(memory.partial_max + lane);
       floats const reciprocal = load_floats(memory.partial_sum + lane);
@@ -210,8 +205,8 @@ void fold_tile(plan_data const& p, TokenScorer const& scorer, KeyPlane const& ke
         store_floats(probability[t] + half * simd_floats, exp2(logits.value[t][half] - maximum) * reciprocal);
       }
     }
-    int const panel_end = rows - row < panel_rows ? rows - row : panel_rows;
-    for (int i = 0; i < panel_end; ++i) {
+    std::int64_t const panel_end = rows - row < panel_rows ? rows - row : panel_rows;
+    for (std::int64_t i = 0; i < panel_end; ++i) {
       if (row_of_head == 0) {
         for (auto& s : state) s = scorer.init();
       }

@@ -1,0 +1,4 @@
+// SPDX-FileCopyrightText: 2026 The windowkv authors
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+static_assert(false, "this text");

@@ -1,0 +1,5 @@
+// SPDX-FileCopyrightText: 2026 The windowkv authors
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// expect: this text
+
+static_assert(false, "another text");

@@ -114,7 +114,7 @@ inline constexpr int score_chunk = 512;
 inline constexpr int row_padding = 32;
 
 inline std::int64_t padded_rows_per_kv_head(plan_data const& p) {
-  std::int64_t const rows = p.shape.query_heads / p.shape.kv_heads * p.suffix;
+  std::int64_t const rows = std::int64_t{p.shape.query_heads / p.shape.kv_heads} * p.suffix;
   return (rows + row_padding - 1) / row_padding * row_padding;
 }
 inline int chunk_count(int tokens) { return (tokens + score_chunk - 1) / score_chunk; }

@@ -106,7 +106,7 @@ void pack_queries(QueryPlane const& queries, plan_data const& p, float* packed) 
     for (std::int64_t row = 0; row < padded; ++row) {
       float* out =
           packed + (kv * padded + row / panel_rows * panel_rows) * p.shape.head_dim + row % panel_rows;
-      std::int64_t const head = kv * heads_per_kv + row / p.suffix;
+      std::int64_t const head = std::int64_t{kv} * heads_per_kv + row / p.suffix;
       for (std::int64_t d = 0; d < p.shape.head_dim; ++d) {
         out[d * panel_rows] = row < rows ? queries.load(first + row % p.suffix, head, d) * scale : 0.f;
       }

@@ -27,9 +27,14 @@ WINDOWKV_HD inline std::uint64_t rank_key(float score, std::int32_t index) {
          (0xffffffffu - static_cast<std::uint32_t>(index));
 }
 
-/// Key of a protected window: above every score, +infinity included.
+/// Key of a window that must stay: above every score, +infinity included, and above `preferred_rank_key`.
 WINDOWKV_HD inline std::uint64_t protected_rank_key(std::int32_t index) {
   return (static_cast<std::uint64_t>(0xffffffffu) << 32) | (0xffffffffu - static_cast<std::uint32_t>(index));
+}
+
+/// Key of a window that stays as far as the budget reaches (attention sinks): above every score.
+WINDOWKV_HD inline std::uint64_t preferred_rank_key(std::int32_t index) {
+  return (static_cast<std::uint64_t>(0xfffffffeu) << 32) | (0xffffffffu - static_cast<std::uint32_t>(index));
 }
 
 WINDOWKV_HD inline std::int32_t index_of_rank_key(std::uint64_t key) {

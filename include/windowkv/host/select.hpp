@@ -108,10 +108,12 @@ void select_group(host_executor<ParallelFor> const& on, plan_data const& p, grou
     int const end = p.windows - begin < windows_per_item ? p.windows : begin + windows_per_item;
     for (int w = begin; w < end; ++w) {
       float const score = window_score(scoring, p, buffer.scores, w);
-      bool const stays =
-          selector.protects(scoring.windows.begin(w, p.review), scoring.windows.end(w, p.review));
+      int const window_begin = scoring.windows.begin(w, p.review);
+      int const window_end = scoring.windows.end(w, p.review);
       memory.window_scores[w] = score;
-      memory.rank_keys[w] = stays ? protected_rank_key(w) : rank_key(score, w);
+      memory.rank_keys[w] = selector.in_ranges(window_begin, window_end)  ? protected_rank_key(w)
+                            : selector.protects(window_begin, window_end) ? preferred_rank_key(w)
+                                                                          : rank_key(score, w);
     }
   });
   std::int32_t* const window_ids = memory.windows[chosen.group];

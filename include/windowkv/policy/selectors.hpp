@@ -31,9 +31,9 @@ struct token_range {
   std::int32_t end = 0;
 };
 
-/// The best windows of one ranking. Protected windows rank above all others: those that hold one of the first
-/// `sinks` tokens (as far as the budget reaches, after the suffix) or a token of `ranges` (make_plan refuses
-/// a budget that cannot hold these).
+/// The best windows of one ranking. Above all others rank the windows that hold a token of `ranges` (they
+/// always stay: make_plan refuses a budget that cannot hold them), then those that hold one of the first
+/// `sinks` tokens (they stay as far as the budget reaches).
 struct top_windows {
   fill rule = fill::within_budget;
   int sinks = 0;

@@ -7,6 +7,7 @@
 /// (host/compress.hpp) advance it; `report` sums it up.
 
 #include <cstdint>
+#include <utility>
 
 #include "windowkv/config.hpp"
 #include "windowkv/core/plan.hpp"
@@ -141,7 +142,7 @@ result<compression<Method>> begin(plan<Method> const& p, workspace const& memory
   });
   for (int l = 0; l < p.shape.layers; ++l) run.layers_[l].length = p.prompt.tokens;
   for (int b = 0; b < p.score_buffers; ++b) run.buffer_owners_[b] = -1;
-  return run;
+  return result<compression<Method>>(std::move(run));
 }
 template <class Method>
 result<compression<Method>> begin(plan<Method> const&& p, workspace const& memory) = delete;  // would dangle

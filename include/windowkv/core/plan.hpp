@@ -289,7 +289,7 @@ status fill_plan(Scoring const& scoring, Method const& method, plan_data& p) {
   int const range_tokens = range_protected_tokens(scoring.windows, method.selector, p);
   budget_request request;
   std::int32_t group_layers[max_layers];
-  std::int32_t counts[max_layers];
+  std::int32_t counts[max_layers] = {};
   for (int g = 0; g < p.groups; ++g) {
     group_layers[g] = p.group[g].layers;
     if (group_layers[g] > request.layers_per_group) request.layers_per_group = group_layers[g];

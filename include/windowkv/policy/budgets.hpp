@@ -99,7 +99,7 @@ struct exact_budget {
   bool counts_suffix = true;
 
   status allocate(budget_request const& request, std::int32_t* out) const {
-    std::int32_t weights[max_layers];
+    std::int32_t weights[max_layers] = {};
     WINDOWKV_TRY(shape.allocate(request, weights));
     int const mean =
         request.tokens_per_layer < request.available ? request.tokens_per_layer : request.available;

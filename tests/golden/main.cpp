@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: 2026 The windowkv authors
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+// windowkv_golden DIR...: replays recorded cases (README.md beside this file) through the library.
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <string>
+
+#include "case.hpp"
+
+namespace {
+
+using golden::outcome;
+using golden::verdict;
+
+/// Everything that is known about one `method` of the format. A method without an entry is not applicable.
+struct runner {
+  char const* method;
+  outcome (*check)(golden::golden_case const&);
+};
+constexpr runner runners[] = {
+    {"windowkv", golden::check_windowkv},
+    {"windowkv_budgets", golden::check_windowkv_budgets},
+};
+
+outcome run_case(std::filesystem::path const& folder) {
+  try {
+    golden::golden_case const c = golden::load_case(folder);
+    std::string const& method = c.description["method"].string();
+    for (runner const& r : runners) {
+      if (method == r.method) return r.check(c);
+    }
+    outcome skipped;
+    skipped.text = "not applicable: method " + method + " is not expressible yet";
+    return skipped;
+  } catch (std::exception const& error) {
+    outcome broken;
+    broken.result = verdict::failed;
+    broken.text = error.what();
+    return broken;
+  }
+}
+
+struct totals {
+  int cases[3] = {};  // by verdict
+  int compared = 0;
+  int left_out = 0;
+  double worst_score_error = 0;
+
+  void add(outcome const& o) {
+    ++cases[static_cast<int>(o.result)];
+    compared += o.compared;
+    left_out += o.left_out;
+    if (o.worst_score_error > worst_score_error) worst_score_error = o.worst_score_error;
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: windowkv_golden DIR...   (a folder of cases, or one case)\n");
+    return 2;
+  }
+  constexpr char const* names[] = {"passed", "FAILED", "n/a   "};
+  totals sum;
+  for (int i = 1; i < argc; ++i) {
+    try {
+      for (auto const& folder : golden::find_cases(argv[i])) {
+        outcome const o = run_case(folder);
+        std::printf("%s %s: %s\n", names[static_cast<int>(o.result)], folder.filename().string().c_str(),
+                    o.text.c_str());
+        sum.add(o);
+      }
+    } catch (std::exception const& error) {
+      std::printf("FAILED %s\n", error.what());
+      ++sum.cases[static_cast<int>(verdict::failed)];
+    }
+  }
+  std::printf("%d calls and tables compared, %d not applicable; worst score error: %.2g of the tolerance\n",
+              sum.compared, sum.left_out, sum.worst_score_error);
+  std::printf("%d passed, %d failed, %d skipped\n", sum.cases[static_cast<int>(verdict::passed)],
+              sum.cases[static_cast<int>(verdict::failed)],
+              sum.cases[static_cast<int>(verdict::not_applicable)]);
+  return sum.cases[static_cast<int>(verdict::failed)] == 0 ? 0 : 1;
+}

@@ -10,14 +10,14 @@
 
 #include <benchmark/benchmark.h>
 
-#include <windowkv/host/thread_pool.hpp>
+#include <windowkv/exception.hpp>
+#include <windowkv/host/owned_workspace.hpp>
 #include <windowkv/windowkv.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <random>
 #include <utility>
 #include <vector>
@@ -44,18 +44,12 @@ std::vector<T> random_elements(std::size_t count) {
 template <class Method>
 struct problem {
   wkv::plan<Method> plan;
-  std::vector<unsigned char> bytes;
-  wkv::workspace memory;
+  wkv::owned_workspace memory;
 
-  problem(Method const& method, int layers, int tokens, wkv::task task) {
-    plan = *wkv::make_plan(method, wkv::model_shape{layers, query_heads, kv_heads, head_dim},
-                           wkv::prompt{tokens, task});
-    bytes.resize(plan.workspace_bytes + wkv::workspace_alignment);
-    void* aligned = bytes.data();
-    std::size_t space = bytes.size();
-    std::align(wkv::workspace_alignment, plan.workspace_bytes, aligned, space);
-    memory = {aligned, plan.workspace_bytes};
-  }
+  problem(Method const& method, int layers, int tokens, wkv::task task)
+      : plan(wkv::or_throw(wkv::make_plan(method, wkv::model_shape{layers, query_heads, kv_heads, head_dim},
+                                          wkv::prompt{tokens, task}))),
+        memory(plan.workspace_bytes) {}
 };
 
 void report_score_rates(benchmark::State& state, int tokens, int suffix, std::size_t element_bytes) {
@@ -77,7 +71,7 @@ void score(benchmark::State& state) {
                   wkv::task::aggregation);
   wkv::host_executor const on;
   for (auto _ : state) {
-    auto run = *wkv::begin(p.plan, p.memory);
+    auto run = *wkv::begin(p.plan, p.memory.get());
     auto const outcome =
         wkv::score(on, run, 0,
                    wkv::suffix_queries{wkv::slot_head_dim(queries.data(), suffix, query_heads, head_dim),
@@ -134,7 +128,7 @@ void select(benchmark::State& state, MakeMethod make_method, wkv::task task) {
   auto const scores = random_elements<float>(std::size_t(tokens));
   wkv::host_executor const on;
   for (auto _ : state) {
-    auto run = *wkv::begin(p.plan, p.memory);
+    auto run = *wkv::begin(p.plan, p.memory.get());
     auto const outcome = wkv::score(on, run, 0, wkv::token_scores{scores.data(), 1, tokens, tokens});
     auto const chosen = wkv::select(on, run, 0);
     if (!outcome || !chosen) state.SkipWithError("refused");
@@ -220,7 +214,7 @@ void compress(benchmark::State& state, MakeMethod make_method, wkv::task task) {
   wkv::host_executor const on;
   for (auto _ : state) {
     auto const report = wkv::compress(
-        on, p.plan, p.memory,
+        on, p.plan, p.memory.get(),
         [&](int) {
           return wkv::suffix_queries{wkv::slot_head_dim(queries.data(), 32, query_heads, head_dim)};
         },

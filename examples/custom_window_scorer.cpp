@@ -3,10 +3,10 @@
 
 // A window scorer of one's own: rewards one sharp token in a window over many middling ones.
 
+#include <windowkv/host/owned_workspace.hpp>
 #include <windowkv/windowkv.hpp>
 
 #include <cstdio>
-#include <cstdlib>
 
 namespace wkv = windowkv;
 
@@ -40,15 +40,13 @@ wkv::status show() {
                           .with_budget(4);
   WINDOWKV_TRY_ASSIGN(
       plan, wkv::make_plan(method, wkv::model_shape{1, 1, 1, 64}, wkv::prompt{13, wkv::task::localization}));
-  wkv::workspace memory{std::aligned_alloc(wkv::workspace_alignment, plan.workspace_bytes),
-                        plan.workspace_bytes};
-  WINDOWKV_TRY_ASSIGN(run, wkv::begin(plan, memory));
+  wkv::owned_workspace const memory(plan.workspace_bytes);
+  WINDOWKV_TRY_ASSIGN(run, wkv::begin(plan, memory.get()));
   wkv::host_executor const on;
   WINDOWKV_TRY(wkv::score(on, run, 0, wkv::token_scores{scores, 1, 12, 12}));
   WINDOWKV_TRY_ASSIGN(chosen, wkv::select(on, run, 0));
   for (int i = 0; i < chosen.kept; ++i) std::printf("%d ", chosen.slots[i]);
   std::printf("\n");
-  std::free(memory.data);
   return {};
 }
 

@@ -3,11 +3,11 @@
 
 // Compresses the cache of a whole prompt in place. The memory here is made up; an engine points at its own.
 
+#include <windowkv/host/owned_workspace.hpp>
 #include <windowkv/print.hpp>
 #include <windowkv/windowkv.hpp>
 
 #include <cstdio>
-#include <cstdlib>
 #include <random>
 #include <vector>
 
@@ -36,11 +36,9 @@ wkv::status compress_prompt(std::vector<layer_cache>& cache) {
   WINDOWKV_TRY_ASSIGN(plan, wkv::make_plan(method, shape, wkv::prompt{n_tokens, wkv::task::localization}));
   wkv::print(stdout, plan);
 
-  wkv::workspace memory{std::aligned_alloc(wkv::workspace_alignment, plan.workspace_bytes),
-                        plan.workspace_bytes};
-  auto const report = wkv::compress(wkv::host_executor{}, plan, memory, queries, kv);
+  wkv::owned_workspace const memory(plan.workspace_bytes);
+  auto const report = wkv::compress(wkv::host_executor{}, plan, memory.get(), queries, kv);
   if (report) wkv::print(stdout, *report);
-  std::free(memory.data);
   return report.error();
 }
 

@@ -4,11 +4,11 @@
 // Compresses every layer group as soon as its prefill is done, so that the uncompressed cache never exists as
 // a whole, and moves the rows with the engine's own mover: windowkv only decides.
 
+#include <windowkv/host/owned_workspace.hpp>
 #include <windowkv/windowkv.hpp>
 
 #include <algorithm>
 #include <cstdio>
-#include <memory>
 #include <random>
 #include <utility>
 #include <vector>
@@ -52,13 +52,10 @@ struct toy_engine {
 wkv::status prefill_and_compress(toy_engine& engine) {
   auto const method = wkv::default_method(4).with_budget(120);
   WINDOWKV_TRY_ASSIGN(plan, wkv::make_plan(method, shape, wkv::prompt{n_tokens, wkv::task::aggregation}));
-  std::vector<unsigned char> bytes(plan.workspace_bytes + wkv::workspace_alignment);
-  void* aligned = bytes.data();
-  std::size_t space = bytes.size();
-  std::align(wkv::workspace_alignment, plan.workspace_bytes, aligned, space);
+  wkv::owned_workspace const memory(plan.workspace_bytes);
 
   wkv::host_executor const on;
-  WINDOWKV_TRY_ASSIGN(run, wkv::begin(plan, wkv::workspace{aligned, plan.workspace_bytes}));
+  WINDOWKV_TRY_ASSIGN(run, wkv::begin(plan, memory.get()));
   for (int layer = 0; layer < shape.layers; ++layer) {
     engine.prefill(layer);
     WINDOWKV_TRY(wkv::score(on, run, layer,

@@ -32,7 +32,7 @@ inline void print(std::FILE* to, compression_report const& r) {
                static_cast<long long>(r.tokens_after()), static_cast<long long>(r.bytes_before()),
                static_cast<long long>(r.bytes_after()));
   for (int g = 0; g < r.groups; ++g) {
-    std::fprintf(to, "  group %d: %d of %d tokens in %d windows, %.1f %% of the attention retained\n", g,
+    std::fprintf(to, "  group %d: %d of %d tokens in %d windows, %.1f %% of the review scores retained\n", g,
                  r.group[g].kept, r.group[g].tokens, r.group[g].windows,
                  100.0 * static_cast<double>(r.group[g].retained));
   }

@@ -156,6 +156,12 @@ constexpr status require_at_most(char const* parameter, std::int64_t actual, std
 constexpr status require_equal(char const* parameter, std::int64_t actual, std::int64_t expected) {
   return require(actual == expected, parameter, actual, "must equal", expected);
 }
+inline status require_aligned(char const* parameter, void const* pointer, int alignment) {
+  auto const remainder = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(pointer) %
+                                                   static_cast<std::uintptr_t>(alignment));
+  return require(remainder == 0, parameter, remainder, "bytes off an alignment of", alignment,
+                 status_code::misaligned);
+}
 constexpr status require_not_null(char const* parameter, void const* pointer) {
   return pointer != nullptr ? status()
                             : status::failure(status_code::invalid_argument, parameter, "must not be null");

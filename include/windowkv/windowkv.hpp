@@ -4,7 +4,8 @@
 
 /// @file windowkv.hpp
 /// Everything that needs only a host compiler: views, policies, plans and the CPU backend. No CUDA.
-/// Apart: exception.hpp (throwing wrapper), host/thread_pool.hpp (std::thread), print.hpp (text for people).
+/// Apart: exception.hpp (throwing wrapper), host/thread_pool.hpp (std::thread),
+/// host/owned_workspace.hpp (allocates), print.hpp (text for people).
 
 #include "windowkv/config.hpp"
 #include "windowkv/core/compression.hpp"

@@ -94,6 +94,9 @@ class compression {
 
   windowkv::plan<Method> const& plan() const { return *plan_; }
 
+  /// Slots that a layer holds now: N, and what its group keeps once it is compacted.
+  int length(int layer) const { return layers_[layer].length; }
+
   /// The scores by which the group selected last was ranked [plan().windows]. For diagnosis and tests.
   float const* window_scores() const { return memory_.window_scores; }
   /// Merged token scores of a group [plan().score_rows][plan().review], until another group needs the buffer.

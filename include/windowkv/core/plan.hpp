@@ -141,7 +141,8 @@ inline std::size_t carve(plan_data const& p, bool reads_keys, void* base, worksp
   for (int g = 0; g < p.groups; ++g) {
     auto const kept = static_cast<std::size_t>(p.group[g].max_kept);
     out.slots[g] = cursor.take<std::int32_t>(kept);
-    out.windows[g] = cursor.take<std::int32_t>(kept < windows ? kept : windows);
+    auto const most_windows = static_cast<std::size_t>(p.windows);
+    out.windows[g] = cursor.take<std::int32_t>(kept < most_windows ? kept : most_windows);
   }
   return cursor.used();
 }
@@ -196,34 +197,28 @@ status assign_layers(LayerGrouping const& grouping, layer_merge merge, plan_data
   return {};
 }
 
-/// Tokens of the windows that hold a token of the selector's ranges.
+/// What the windows mean for every group's plan.
+struct window_facts {
+  int protected_tokens = 0;         ///< of the windows that hold a token of the selector's ranges
+  std::int64_t nominal_excess = 0;  ///< tokens by which nominal widths exceed what the windows hold
+};
 template <class WindowGrouping, class Selector>
-int range_protected_tokens(WindowGrouping const& windows, Selector const& selector, plan_data const& p) {
-  int tokens = 0;
+window_facts examine_windows(WindowGrouping const& windows, Selector const& selector, plan_data const& p) {
+  window_facts facts;
   for (int i = 0; i < p.windows; ++i) {
     int const begin = windows.begin(i, p.review);
     int const end = windows.end(i, p.review);
-    if (selector.in_ranges(begin, end)) tokens += end - begin;
+    int const excess = windows.nominal_tokens(i, p.review) - (end - begin);
+    if (excess > 0) facts.nominal_excess += excess;
+    if (selector.in_ranges(begin, end)) facts.protected_tokens += end - begin;
   }
-  return tokens;
-}
-
-/// Tokens by which the windows' nominal widths exceed what they hold.
-template <class WindowGrouping>
-std::int64_t nominal_excess(WindowGrouping const& windows, plan_data const& p) {
-  std::int64_t excess = 0;
-  for (int i = 0; i < p.windows; ++i) {
-    int const shortfall =
-        windows.nominal_tokens(i, p.review) - (windows.end(i, p.review) - windows.begin(i, p.review));
-    if (shortfall > 0) excess += shortfall;
-  }
-  return excess;
+  return facts;
 }
 
 /// Turns the budget policy's count for one group into what its layers keep.
-template <class Scoring, class Selector>
-status plan_group(Scoring const& scoring, Selector const& selector, bool counts_suffix, int protected_tokens,
-                  plan_data const& p, group_plan& group) {
+template <class Selector>
+status plan_group(Selector const& selector, bool counts_suffix, window_facts const& facts, plan_data const& p,
+                  group_plan& group) {
   int const n = p.prompt.tokens;
   std::int64_t const available = counts_suffix ? n : p.review;
   group.keeps_all = p.review == 0 && !counts_suffix ? 1 : group.budget >= available ? 1 : 0;
@@ -236,11 +231,16 @@ status plan_group(Scoring const& scoring, Selector const& selector, bool counts_
   if (counts_suffix)
     WINDOWKV_TRY(require_at_least("budget (tokens per layer, suffix included)", group.budget, 1));
   group.suffix = counts_suffix && group.budget < p.suffix ? group.budget : p.suffix;
+  if (group.suffix < p.suffix && selector.in_ranges(p.review, n - group.suffix)) {
+    return status::failure(status_code::invalid_argument,
+                           "budget (tokens per layer, for the protected ranges)", group.budget,
+                           "must be at least", p.suffix);
+  }
   group.review_budget = counts_suffix ? group.budget - group.suffix : group.budget > 0 ? group.budget : 0;
   WINDOWKV_TRY(require_at_least("budget (tokens per layer, for the protected ranges)", group.review_budget,
-                                protected_tokens));
+                                facts.protected_tokens));
   std::int64_t most = std::int64_t{group.suffix} + group.review_budget;
-  if (selector.rule == fill::drop_whole_windows) most += nominal_excess(scoring.windows, p);
+  if (selector.rule == fill::drop_whole_windows) most += facts.nominal_excess;
   group.max_kept = most < n ? static_cast<std::int32_t>(most) : n;
   return {};
 }
@@ -271,6 +271,7 @@ status fill_plan(Scoring const& scoring, Method const& method, plan_data& p) {
   WINDOWKV_TRY(require_at_least("pooling.after", scoring.pooling.after, 0));
   WINDOWKV_TRY(require_at_least("pooling.before", scoring.pooling.before, 0));
   WINDOWKV_TRY(validate_fold(scoring.window_scorer));
+  if constexpr (reads_keys) WINDOWKV_TRY(validate_fold(scoring.token_scorer));
   p.suffix = scoring.suffix < p.prompt.tokens ? scoring.suffix : p.prompt.tokens;
   p.review = p.prompt.tokens - p.suffix;
   WINDOWKV_TRY(scoring.windows.validate(p.review));
@@ -279,6 +280,7 @@ status fill_plan(Scoring const& scoring, Method const& method, plan_data& p) {
   p.score_rows = p.shape.query_heads;
   if constexpr (!reads_keys) {
     WINDOWKV_TRY(require_at_least("external_scores.heads", scoring.token_scorer.heads, 0));
+    WINDOWKV_TRY(require_at_most("external_scores.heads", scoring.token_scorer.heads, 1 << 10));
     if (scoring.token_scorer.heads > 0) p.score_rows = scoring.token_scorer.heads;
   }
   if (scoring.heads == head_merge::at_tokens) p.score_rows = 1;
@@ -286,7 +288,7 @@ status fill_plan(Scoring const& scoring, Method const& method, plan_data& p) {
 
   bool const counts_suffix = method.budget.counts_suffix;
   WINDOWKV_TRY(require_at_least("budget (tokens per layer)", method.tokens_per_layer, counts_suffix ? 1 : 0));
-  int const range_tokens = range_protected_tokens(scoring.windows, method.selector, p);
+  window_facts const facts = examine_windows(scoring.windows, method.selector, p);
   budget_request request;
   std::int32_t group_layers[max_layers];
   std::int32_t counts[max_layers] = {};
@@ -296,14 +298,15 @@ status fill_plan(Scoring const& scoring, Method const& method, plan_data& p) {
   }
   request.tokens_per_layer = method.tokens_per_layer;
   request.available = counts_suffix ? p.prompt.tokens : p.review;
-  request.minimum = (counts_suffix ? p.suffix : 0) + range_tokens + method.selector.sinks;
+  int const sinks = method.selector.sinks < p.prompt.tokens ? method.selector.sinks : p.prompt.tokens;
+  request.minimum = (counts_suffix ? p.suffix : 0) + facts.protected_tokens + sinks;
   request.groups = p.groups;
   request.group_layers = group_layers;
   if (p.groups > 0) WINDOWKV_TRY(method.budget.allocate(request, counts));
   for (int g = 0; g < p.groups; ++g) {
     p.group[g].budget = counts[g];
-    WINDOWKV_TRY(plan_group(scoring, method.selector, counts_suffix, range_tokens, p, p.group[g])
-                     .at_layer(p.group[g].first_layer));
+    WINDOWKV_TRY(
+        plan_group(method.selector, counts_suffix, facts, p, p.group[g]).at_layer(p.group[g].first_layer));
   }
   assign_score_buffers(p);
   workspace_layout unused;

@@ -19,8 +19,9 @@ struct selection {
                                         ///< compressed before, also the original positions
   int windows = 0;
   std::int32_t const* window_ids = nullptr;  ///< kept windows of the review part [windows], ascending
-  /// Share of the attention of the suffix queries that the kept tokens receive, averaged over heads and
-  /// scoring layers: 1 = nothing lost. For external token scores: share of the sum of the review scores.
+  /// Share of the token scores of the review part that the kept tokens hold, averaged over heads and scoring
+  /// layers: with suffix_attention, of the attention that the suffix pays to what came before it (1 = nothing
+  /// lost).
   float retained = 1.f;
 };
 

@@ -141,12 +141,7 @@ status validate_plane(Plane const& p, char const* data_name, char const* slots_n
   WINDOWKV_TRY(require_at_least(slots_name, p.slots, 1));
   WINDOWKV_TRY(require_at_least(heads_name, p.heads, 1));
   WINDOWKV_TRY(require_at_least(head_dim_name, p.head_dim, 1));
-  constexpr auto alignment = static_cast<std::int64_t>(alignof(typename Plane::element_type));
-  auto const remainder = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(p.data) % alignment);
-  if (remainder != 0) {
-    return status::failure(status_code::misaligned, data_name, remainder, "bytes off an alignment of",
-                           alignment);
-  }
+  WINDOWKV_TRY(require_aligned(data_name, p.data, alignof(typename Plane::element_type)));
   return p.layout.validate(p.slots, p.heads, p.head_dim, std::int64_t{sizeof(typename Plane::element_type)});
 }
 

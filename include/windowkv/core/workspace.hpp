@@ -47,10 +47,7 @@ inline status validate_workspace(workspace const& w, std::size_t needed) {
   WINDOWKV_TRY(require(w.bytes >= needed, "workspace.bytes", static_cast<std::int64_t>(w.bytes),
                        "must be at least", static_cast<std::int64_t>(needed),
                        status_code::insufficient_workspace));
-  auto const remainder =
-      static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(w.data) % workspace_alignment);
-  return require(remainder == 0, "workspace.data", remainder, "bytes off an alignment of",
-                 workspace_alignment, status_code::misaligned);
+  return require_aligned("workspace.data", w.data, workspace_alignment);
 }
 
 }  // namespace detail

@@ -89,6 +89,7 @@ status validate_kv(kv_view<KeyPlane, ValuePlane> const& kv) {
   WINDOWKV_TRY(validate_plane(kv.keys, "keys.data", "keys.slots", "keys.heads", "keys.head_dim"));
   WINDOWKV_TRY(validate_plane(kv.values, "values.data", "values.slots", "values.heads", "values.head_dim"));
   WINDOWKV_TRY(require_equal("values.heads", kv.values.heads, kv.keys.heads));
+  WINDOWKV_TRY(require_aligned("kv_view.positions", kv.positions, alignof(std::int32_t)));
   if (kv.rotation == key_rotation::at_attention && kv.positions == nullptr) {
     return status::failure(
         status_code::unsupported, "kv_view.positions",
@@ -167,10 +168,9 @@ status compact(host_executor<ParallelFor> const& on, compression<Method>& run, i
   plan_data const& p = run.plan();
   WINDOWKV_TRY(detail::require_at_least("layer", layer, 0));
   WINDOWKV_TRY(detail::require_at_most("layer", layer, std::int64_t{p.shape.layers} - 1));
+  if (p.layer[layer].group < 0) return {};
   WINDOWKV_TRY(detail::validate_layer(run, layer, kv));
   detail::layer_state& state = compression_access<Method>::layer(run, layer);
-  state.row_bytes = kv.keys.row_bytes() + kv.values.row_bytes();
-  if (p.layer[layer].group < 0) return {};
   WINDOWKV_TRY(detail::require_equal("selection.group", chosen.group, p.layer[layer].group).at_layer(layer));
   WINDOWKV_TRY(detail::require_equal("selection.tokens", chosen.tokens, p.prompt.tokens).at_layer(layer));
   if (state.is_compacted) {
@@ -178,6 +178,7 @@ status compact(host_executor<ParallelFor> const& on, compression<Method>& run, i
         .at_layer(layer);
   }
   WINDOWKV_TRY(compact_in_place(on, {chosen.slots, chosen.kept}, kv).at_layer(layer));
+  state.row_bytes = kv.keys.row_bytes() + kv.values.row_bytes();
   state.is_compacted = true;
   state.length = chosen.kept;
   return {};

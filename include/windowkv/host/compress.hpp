@@ -47,11 +47,11 @@ status compress_layer(host_executor<ParallelFor> const& on, compression<Method>&
   plan_data const& p = run.plan();
   WINDOWKV_TRY(detail::require_at_least("layer", layer, 0));
   WINDOWKV_TRY(detail::require_at_most("layer", layer, std::int64_t{p.shape.layers} - 1));
+  if (p.layer[layer].group < 0) return {};
   auto const kv = kv_of(layer);
   WINDOWKV_TRY(detail::validate_layer(run, layer, kv));
   WINDOWKV_TRY(detail::score_from(on, run, layer, source, kv));
   int const g = p.layer[layer].group;
-  if (g < 0) return compact(on, run, layer, selection{}, kv);
   group_plan const& group = p.group[g];
   if (group.keeps_all == 0 && access::group(run, g).scored_layers < group.scoring_layers) return {};
 
@@ -77,7 +77,9 @@ template <class ParallelFor, class Method, class SourceOf, class KvOf>
 result<compression_report> compress(host_executor<ParallelFor> const& on, plan<Method> const& p,
                                     workspace const& memory, SourceOf&& source_of, KvOf&& kv_of) {
   WINDOWKV_TRY_ASSIGN(run, begin(p, memory));
-  for (int l = 0; l < p.shape.layers; ++l) WINDOWKV_TRY(detail::validate_layer(run, l, kv_of(l)));
+  for (int l = 0; l < p.shape.layers; ++l) {
+    if (p.layer[l].group >= 0) WINDOWKV_TRY(detail::validate_layer(run, l, kv_of(l)));
+  }
   for (int l = 0; l < p.shape.layers; ++l) {  // decide everything first: a refusal leaves the cache as it was
     if (p.layer[l].scores == 0) continue;
     WINDOWKV_TRY(detail::score_from(on, run, l, source_of(l), kv_of(l)));
@@ -85,11 +87,8 @@ result<compression_report> compress(host_executor<ParallelFor> const& on, plan<M
   }
   for (int l = 0; l < p.shape.layers; ++l) {
     int const g = p.layer[l].group;
-    selection chosen;
-    if (g >= 0) {
-      WINDOWKV_TRY_ASSIGN(selected, select(on, run, g));
-      chosen = selected;
-    }
+    if (g < 0) continue;
+    WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
     WINDOWKV_TRY(compact(on, run, l, chosen, kv_of(l)));
   }
   return report(run);

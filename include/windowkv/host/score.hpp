@@ -67,6 +67,7 @@ status validate_queries_and_keys(compression<Method> const& run, suffix_queries<
   WINDOWKV_TRY(require(q.slots >= p.suffix, "queries.slots (suffix rows)", q.slots, "must be at least",
                        p.suffix, status_code::insufficient_queries));
   WINDOWKV_TRY(validate_plane(q, "queries.data", "queries.slots", "queries.heads", "queries.head_dim"));
+  WINDOWKV_TRY(require_aligned("queries.log_sum_exp", source.log_sum_exp, alignof(float)));
   WINDOWKV_TRY(require_equal("queries.heads", q.heads, p.shape.query_heads));
   WINDOWKV_TRY(require_equal("queries.head_dim", q.head_dim, p.shape.head_dim));
   WINDOWKV_TRY(validate_plane(keys, "keys.data", "keys.slots", "keys.heads", "keys.head_dim"));
@@ -81,8 +82,12 @@ inline status validate_rows(plan_data const& p, attention_rows const& source) {
   WINDOWKV_TRY(require_not_null("attention_rows.data", source.data));
   WINDOWKV_TRY(require_equal("attention_rows.heads", source.heads, p.shape.query_heads));
   WINDOWKV_TRY(require_at_least("attention_rows.tokens", source.tokens, p.review));
+  WINDOWKV_TRY(require_aligned("attention_rows.data", source.data, alignof(float)));
+  std::int64_t const most = INT64_MAX / 16;
   WINDOWKV_TRY(require_at_least("attention_rows.row_stride", source.row_stride, 0));
-  return require_at_least("attention_rows.head_stride", source.head_stride, 0);
+  WINDOWKV_TRY(require_at_most("attention_rows.row_stride", source.row_stride, most / source.rows));
+  WINDOWKV_TRY(require_at_least("attention_rows.head_stride", source.head_stride, 0));
+  return require_at_most("attention_rows.head_stride", source.head_stride, most / source.heads);
 }
 
 inline status validate_token_scores(plan_data const& p, head_merge heads, token_scores const& source) {
@@ -91,7 +96,9 @@ inline status validate_token_scores(plan_data const& p, head_merge heads, token_
   WINDOWKV_TRY(require_at_least("token_scores.heads", source.heads, 1));
   if (heads == head_merge::at_windows)
     WINDOWKV_TRY(require_equal("token_scores.heads", source.heads, p.score_rows));
-  return require_at_least("token_scores.head_stride", source.head_stride, 0);
+  WINDOWKV_TRY(require_aligned("token_scores.data", source.data, alignof(float)));
+  WINDOWKV_TRY(require_at_least("token_scores.head_stride", source.head_stride, 0));
+  return require_at_most("token_scores.head_stride", source.head_stride, INT64_MAX / 16 / source.heads);
 }
 
 }  // namespace detail

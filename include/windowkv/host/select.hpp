@@ -85,16 +85,14 @@ int list_slots(WindowGrouping const& windows, plan_data const& p, std::int32_t c
   return kept;
 }
 
-/// Share of the mass that stays. Probabilities: of all that the suffix queries hand out (1 for each of the S
-/// rows); other scores: of the sum over the review part.
-inline float retained_share(plan_data const& p, float const* mass, selection const& chosen,
-                            bool are_probabilities) {
+/// Share of the review part's mass that stays.
+inline float retained_share(plan_data const& p, float const* mass, selection const& chosen) {
   double total = 0;
   double kept = 0;
   for (int j = 0; j < p.review; ++j) total += static_cast<double>(mass[j]);
-  for (int i = 0; i < chosen.kept && chosen.slots[i] < p.review; ++i)
+  for (int i = 0; i < chosen.kept && chosen.slots[i] < p.review; ++i) {
     kept += static_cast<double>(mass[chosen.slots[i]]);
-  if (are_probabilities) return static_cast<float>(1 - (total - kept) / p.suffix);
+  }
   return total == kept ? 1.f : static_cast<float>(kept / total);
 }
 
@@ -124,8 +122,7 @@ void select_group(host_executor<ParallelFor> const& on, plan_data const& p, grou
   chosen.window_ids = window_ids;
   chosen.kept = list_slots(scoring.windows, p, window_ids, chosen.windows, group.suffix, slots);
   chosen.slots = slots;
-  constexpr bool are_probabilities = is_attention_scorer_v<decltype(scoring.token_scorer)>;
-  chosen.retained = retained_share(p, buffer.mass, chosen, are_probabilities);
+  chosen.retained = retained_share(p, buffer.mass, chosen);
 }
 
 }  // namespace detail

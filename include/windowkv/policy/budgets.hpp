@@ -59,7 +59,10 @@ struct arithmetic_budget {
     std::int64_t const difference = first - last;
     std::int64_t const step =
         difference / gaps - (difference % gaps < 0 ? 1 : 0);  // rounds towards -infinity
-    for (int i = 0; i < request.groups; ++i) out[i] = static_cast<std::int32_t>(first - i * step);
+    for (int i = 0; i < request.groups; ++i) {
+      std::int64_t const count = first - i * step;
+      out[i] = static_cast<std::int32_t>(count < INT32_MAX ? count : INT32_MAX);
+    }
     out[request.groups - 1] = static_cast<std::int32_t>(last);
     return {};
   }
@@ -172,6 +175,7 @@ inline std::int64_t greatest_common_divisor(std::int64_t a, std::int64_t b) {
 
 inline void allocate_exactly(budget_request const& request, int tokens_per_layer, int least, int most,
                              std::int32_t const* weights, std::int32_t* out) {
+  auto const smaller = [](std::int64_t a, std::int64_t b) { return a < b ? a : b; };
   double target[max_layers] = {};
   fill_proportionally(request, tokens_per_layer, least, most, weights, target);
 
@@ -202,15 +206,15 @@ inline void allocate_exactly(budget_request const& request, int tokens_per_layer
     std::int64_t const divisor = greatest_common_divisor(main.layers, other.layers);
     std::int64_t const gained = main.layers / divisor;  // tokens `other` gains per step ...
     std::int64_t const paid = other.layers / divisor;   // ... and `main` pays
+    std::int64_t const other_groups = other.groups;
+    std::int64_t const main_groups = main.groups;
+    std::int64_t const most_up =
+        smaller((other_groups * most - other.tokens) / gained, (main.tokens - main_groups * least) / paid);
+    std::int64_t const most_down =
+        smaller((other.tokens - other_groups * least) / gained, (main_groups * most - main.tokens) / paid);
     double const ideal = (other.wanted - static_cast<double>(other.tokens)) / static_cast<double>(gained);
-    auto steps = static_cast<std::int64_t>(ideal < 0 ? ideal - 0.5 : ideal + 0.5);
-    auto const within = [&](std::int64_t s) {
-      std::int64_t const a = other.tokens + s * gained;
-      std::int64_t const b = main.tokens - s * paid;
-      return a >= std::int64_t{other.groups} * least && a <= std::int64_t{other.groups} * most &&
-             b >= std::int64_t{main.groups} * least && b <= std::int64_t{main.groups} * most;
-    };
-    while (!within(steps)) steps -= steps > 0 ? 1 : -1;  // 0 steps is the uniform split, which fits
+    auto const nearest = static_cast<std::int64_t>(ideal < 0 ? ideal - 0.5 : ideal + 0.5);
+    std::int64_t const steps = nearest > most_up ? most_up : nearest < -most_down ? -most_down : nearest;
     other.tokens += steps * gained;
     main.tokens -= steps * paid;
   }
@@ -226,13 +230,26 @@ inline void allocate_exactly(budget_request const& request, int tokens_per_layer
       missing -= out[i];
     }
     while (missing != 0) {
+      std::int64_t const sign = missing > 0 ? 1 : -1;
+      auto const room = [&](int i) {
+        return class_of[i] != c ? 0 : sign > 0 ? most - out[i] : out[i] - least;
+      };
       int best = -1;
-      int const sign = missing > 0 ? 1 : -1;
+      std::int64_t takers = 0;
       for (int i = 0; i < request.groups; ++i) {
-        if (class_of[i] != c || (sign > 0 ? out[i] >= most : out[i] <= least)) continue;
-        if (best < 0 || sign * (target[i] - out[i]) > sign * (target[best] - out[best])) best = i;
+        if (room(i) == 0) continue;
+        ++takers;
+        double const lead = best < 0 ? 1 : (target[i] - out[i]) - (target[best] - out[best]);
+        if (best < 0 || static_cast<double>(sign) * lead > 0) best = i;
       }
-      out[best] += sign;
+      std::int64_t const even = sign * missing / takers;  // more than one token each: clamps left much over
+      for (int i = 0; i < request.groups && even > 0; ++i) {
+        std::int64_t const share = smaller(room(i), even);
+        out[i] += static_cast<std::int32_t>(sign * share);
+        missing -= sign * share;
+      }
+      if (even > 0) continue;
+      out[best] += static_cast<std::int32_t>(sign);
       missing -= sign;
     }
   }

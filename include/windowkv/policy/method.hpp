@@ -176,14 +176,15 @@ inline auto paper_method(int window = 8) {
 ///  - Localization keeps *anchored* windows: a token stays when an attention peak stands at most 7 tokens
 ///  before
 ///    it, so a fact is never cut by a grid. Aggregation keeps single tokens.
+///  - Later suffix queries count more, by 0.8 per row.
 ///  - Every layer of a group votes (maximum for localization, mean for aggregation) instead of the first
 ///  alone.
 ///  - The budget counts the suffix and sums to exactly L x C over the layers, in the paper's shape: the last
 ///  group
 ///    gets 8/14 of the mean. The first 4 tokens (attention sinks) stay.
 inline auto default_method(int layers_per_group = 8) {
-  using localization = scoring<suffix_attention, max_pooling, fixed_windows, window_mean>;
-  using aggregation = scoring<suffix_attention, no_pooling, fixed_windows, window_mean>;
+  using localization = scoring<recent_attention, max_pooling, fixed_windows, window_mean>;
+  using aggregation = scoring<recent_attention, no_pooling, fixed_windows, window_mean>;
   constexpr int paper_beta = 14;
   constexpr int paper_layers_per_group = 8;
   int const beta = (paper_beta * layers_per_group + paper_layers_per_group / 2) / paper_layers_per_group;

@@ -55,7 +55,8 @@ struct average_pooling {
   WINDOWKV_HD state_type init() const { return 0.f; }
   WINDOWKV_HD void add(state_type& state, float score) const { state += score; }
   WINDOWKV_HD float finish(state_type const& state, int tokens) const {
-    return state / static_cast<float>(zero_padded ? after + before + 1 : tokens);
+    return state / (zero_padded ? static_cast<float>(after) + static_cast<float>(before) + 1.f
+                                : static_cast<float>(tokens));
   }
 };
 

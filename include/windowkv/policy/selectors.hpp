@@ -42,7 +42,7 @@ struct top_windows {
 
   WINDOWKV_HD bool in_ranges(int begin, int end) const {
     for (int i = 0; i < range_count; ++i) {
-      if (begin < ranges[i].end && ranges[i].begin < end) return true;
+      if (ranges[i].begin < ranges[i].end && begin < ranges[i].end && ranges[i].begin < end) return true;
     }
     return false;
   }

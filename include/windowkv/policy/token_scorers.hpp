@@ -13,6 +13,7 @@
 
 #include "windowkv/config.hpp"
 #include "windowkv/policy/fold.hpp"
+#include "windowkv/status.hpp"
 
 namespace windowkv {
 
@@ -22,6 +23,23 @@ struct suffix_attention {
   WINDOWKV_HD state_type init() const { return 0.f; }
   WINDOWKV_HD void add(state_type& state, float probability) const { state += probability; }
   WINDOWKV_HD float finish(state_type const& state, int /*rows*/) const { return state; }
+};
+
+/// The same sum, later rows first in weight: the last suffix query counts 1, the one before it `decay`, then
+/// decay^2 and so on. What the next tokens will attend to resembles what the last query attends to more than
+/// what the first of the suffix does; measured in docs/paper.md. decay = 1 is `suffix_attention`, 0 the last
+/// query alone.
+struct recent_attention {
+  float decay = 0.8f;
+
+  using state_type = float;
+  WINDOWKV_HD state_type init() const { return 0.f; }
+  WINDOWKV_HD void add(state_type& state, float probability) const { state = state * decay + probability; }
+  WINDOWKV_HD float finish(state_type const& state, int /*rows*/) const { return state; }
+  status validate() const {
+    if (decay >= 0.f && decay <= 1.f) return {};
+    return status::failure(status_code::invalid_argument, "recent_attention.decay", "must lie in [0, 1]");
+  }
 };
 
 /// The engine supplies the token scores (`token_scores`, compression.hpp); queries and keys are never read

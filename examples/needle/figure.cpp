@@ -15,7 +15,6 @@ namespace needle {
 namespace {
 
 constexpr int cell_height = 16;
-constexpr int map_height = cell_height * depth_bins;
 constexpr int panel_gap = 22;
 constexpr int left_margin = 92;
 constexpr int top_margin = 72;
@@ -107,6 +106,8 @@ struct page {
     auto const contexts = static_cast<int>(o.contexts.size());
     cell_width = std::max(34, 110 / contexts);
     map_width = cell_width * contexts;
+    depth_rows = o.task == task_kind::needle ? depth_bins : 1;
+    map_height = (depth_rows == 1 ? 5 : 1) * cell_height * depth_rows;
     width = std::max(700, left_margin + columns * (map_width + panel_gap) - panel_gap + right_margin);
     height = top_margin + rows * row_height() + bottom_margin - (tick_space - 24);
   }
@@ -121,7 +122,7 @@ struct page {
   }
 
   options const& asked;
-  int columns, rows, cell_width, map_width, width, height;
+  int columns, rows, cell_width, map_width, depth_rows, map_height, width, height;
 };
 
 void draw_panel(svg& picture, page const& p, int row, int panel,
@@ -134,17 +135,19 @@ void draw_panel(svg& picture, page const& p, int row, int panel,
   for (int context : p.contexts()) {
     column const c = column_of(measurements, method, budget, context);
     overall.add(c.total);
-    for (int d = 0; d < depth_bins; ++d) {
-      score const& s = c.by_depth[static_cast<std::size_t>(d)];
-      double const y = top + d * cell_height;
-      picture.rectangle(x + .5, y + .5, p.cell_width - 1, cell_height - 1,
+    double const height = static_cast<double>(p.map_height) / p.depth_rows;
+    for (int d = 0; d < p.depth_rows; ++d) {
+      score const& s = p.depth_rows == 1 ? c.total : c.by_depth[static_cast<std::size_t>(d)];
+      double const y = top + d * height;
+      picture.rectangle(x + .5, y + .5, p.cell_width - 1, height - 1,
                         s.documents == 0 ? "#eeeeee" : colour_of(s.accuracy()));
       if (s.documents == 0) continue;
       bool const is_dark = s.accuracy() > .8 || s.accuracy() < .15;
-      picture.text(x + p.cell_width / 2.0, y + cell_height - 4.5, 9, "middle", percent(s.accuracy()),
+      picture.text(x + p.cell_width / 2.0, y + height / 2 + 3.5, 9, "middle", percent(s.accuracy()),
                    is_dark ? "fill='#fff'" : "fill='#333'");
     }
-    picture.text(x + p.cell_width / 2.0, top + map_height + 13, 10, "middle", std::to_string(context), grey);
+    picture.text(x + p.cell_width / 2.0, top + p.map_height + 13, 10, "middle", std::to_string(context),
+                 grey);
     x += p.cell_width;
   }
   double const centre = left + p.map_width / 2.0;
@@ -154,27 +157,37 @@ void draw_panel(svg& picture, page const& p, int row, int panel,
 
 void draw_depth_axis(svg& picture, page const& p, int row) {
   double const top = p.panel_y(row);
-  for (int d = 0; d < depth_bins; d += 2)
+  for (int d = 0; p.depth_rows > 1 && d < p.depth_rows; d += 2)
     picture.text(left_margin - 6, top + d * cell_height + cell_height - 4, 10, "end",
                  std::to_string(10 * d + 5) + " %", grey);
-  picture.upright_text(left_margin - 44, top + map_height / 2.0, 11, "depth of the fact");
-  picture.upright_text(left_margin - 66, top + map_height / 2.0, 13,
+  if (p.depth_rows > 1) {
+    picture.upright_text(left_margin - 44, top + p.map_height / 2.0, 11, "depth of the fact");
+  }
+  picture.upright_text(left_margin - 66, top + p.map_height / 2.0, 13,
                        "keep " + budget_text(p.asked.budgets[static_cast<std::size_t>(row)]) + " %");
 }
 
 void draw_colour_bar(svg& picture, page const& p) {
   constexpr int steps = 50;
   double const x = p.width - right_margin + 22, top = p.panel_y(0);
-  double const step = static_cast<double>(map_height) / steps;
+  double const step = static_cast<double>(p.map_height) / steps;
   for (int i = 0; i < steps; ++i)
     picture.rectangle(x, top + i * step, 12, step + .5, colour_of(1 - (i + .5) / steps));
   for (int percentage : {0, 50, 100})
-    picture.text(x + 17, top + map_height * (1 - percentage / 100.0) + 4, 10, "start",
+    picture.text(x + 17, top + p.map_height * (1 - percentage / 100.0) + 4, 10, "start",
                  std::to_string(percentage) + " %", grey);
   picture.text(x, top - 7, 11, "start", "exact", grey);
 }
 
+std::string title(options const& o) {
+  return o.task == task_kind::needle ? "Needle in a haystack with a compressed KV cache"
+                                     : "The most visited city with a compressed KV cache";
+}
+
 std::string subtitle(options const& o) {
+  if (o.task == task_kind::city) {
+    return "24 visits among filler; " + std::to_string(o.documents) + " documents per context length";
+  }
   std::string digits;
   for (std::size_t i = 0; i < o.values.size(); ++i)
     digits += (i == 0 ? "" : i + 1 == o.values.size() ? " and " : ", ") + std::to_string(o.values[i]);
@@ -188,7 +201,7 @@ std::string subtitle(options const& o) {
 std::string draw_heat_maps(options const& o, std::vector<measurement> const& measurements) {
   page const p(o);
   svg picture(p.width, p.height);
-  picture.text(left_margin, 32, 18, "start", "Needle in a haystack with a compressed KV cache", bold);
+  picture.text(left_margin, 32, 18, "start", title(o), bold);
   picture.text(left_margin, 52, 12, "start", subtitle(o), grey);
   for (int row = 0; row < p.rows; ++row) {
     draw_depth_axis(picture, p, row);
@@ -196,7 +209,7 @@ std::string draw_heat_maps(options const& o, std::vector<measurement> const& mea
   }
   draw_colour_bar(picture, p);
   double const centre = (p.panel_x(0) + p.panel_x(p.columns - 1) + p.map_width) / 2;
-  picture.text(centre, p.panel_y(p.rows - 1) + map_height + 32, 11, "middle", "context length (tokens)",
+  picture.text(centre, p.panel_y(p.rows - 1) + p.map_height + 32, 11, "middle", "context length (tokens)",
                grey);
   return picture.finish();
 }

@@ -219,6 +219,10 @@ std::vector<method_entry> const& entries() {
         [](config const& c, request const& r) {
           return compress_by(ours(8, r.keep).with_layer_grouping(wkv::uniform_groups{8}), c, r);
         });
+    add("default-even", "default, but all 16 observing queries count the same",
+        [](config const& c, request const& r) {
+          return compress_by(ours(8, r.keep).with_token_scorer(wkv::suffix_attention{}), c, r);
+        });
     add("default-window8", "default, but windows on a grid of 8 for both tasks",
         [](config const& c, request const& r) {
           auto const method = ours(8, r.keep);

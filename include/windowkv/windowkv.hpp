@@ -21,6 +21,7 @@
 #include "windowkv/host/score.hpp"
 #include "windowkv/host/select.hpp"
 #include "windowkv/policy/budgets.hpp"
+#include "windowkv/policy/detail/exact_allocation.hpp"
 #include "windowkv/policy/fold.hpp"
 #include "windowkv/policy/layer_groupings.hpp"
 #include "windowkv/policy/method.hpp"

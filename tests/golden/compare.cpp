@@ -13,7 +13,10 @@ namespace {
 
 std::string list_of(std::vector<std::int32_t> const& ids) {
   std::string text;
-  for (std::size_t i = 0; i < ids.size() && i < 8; ++i) text += (i == 0 ? "" : " ") + std::to_string(ids[i]);
+  for (std::size_t i = 0; i < ids.size() && i < 8; ++i) {
+    if (i > 0) text += ' ';
+    text += std::to_string(ids[i]);
+  }
   return ids.size() > 8 ? text + " ..." : text;
 }
 

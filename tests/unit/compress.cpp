@@ -281,6 +281,9 @@ TEST_CASE("layer by layer, a bad view is refused before any row of its group mov
     CHECK(step(6, -1) == "layer: got 6, must be at most 5");
     CHECK(message(wkv::compress_layer(serial, run, -1, data.queries(0), [&](int k) { return data.kv(k); })) ==
           "layer: got -1, must be at least 0");
+    CHECK(step(2, -1) == "ok");  // the refused call may be repeated
+    CHECK(data.contents() != before);
+    CHECK(run.length(1) == 40);
   });
 }
 

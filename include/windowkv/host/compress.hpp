@@ -38,8 +38,8 @@ status score_from(host_executor<ParallelFor> const& on, compression<Method>& run
 /// score
 /// @param kv_of   callable: kv_of(l) is the `kv_view` of layer l, for this layer and the earlier ones of its
 /// group
-/// @return a failed status if anything is refused; every view involved is validated before the first row
-/// moves
+/// @return a failed status if anything is refused; every view involved is validated before anything is scored
+/// or moved, so the call may be repeated with better ones
 template <class ParallelFor, class Method, class Source, class KvOf>
 status compress_layer(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
                       Source const& source, KvOf&& kv_of) {
@@ -47,19 +47,16 @@ status compress_layer(host_executor<ParallelFor> const& on, compression<Method>&
   plan_data const& p = run.plan();
   WINDOWKV_TRY(detail::require_at_least("layer", layer, 0));
   WINDOWKV_TRY(detail::require_at_most("layer", layer, std::int64_t{p.shape.layers} - 1));
-  if (p.layer[layer].group < 0) return {};
-  auto const kv = kv_of(layer);
-  WINDOWKV_TRY(detail::validate_layer(run, layer, kv));
-  WINDOWKV_TRY(detail::score_from(on, run, layer, source, kv));
   int const g = p.layer[layer].group;
+  if (g < 0) return {};
   group_plan const& group = p.group[g];
-  if (group.keeps_all == 0 && access::group(run, g).scored_layers < group.scoring_layers) return {};
-
-  WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
   auto const is_ready = [&](int l) { return p.layer[l].group == g && !access::layer(run, l).is_compacted; };
   for (int l = group.first_layer; l <= layer; ++l) {
     if (is_ready(l)) WINDOWKV_TRY(detail::validate_layer(run, l, kv_of(l)));
   }
+  WINDOWKV_TRY(detail::score_from(on, run, layer, source, kv_of(layer)));
+  if (group.keeps_all == 0 && access::group(run, g).scored_layers < group.scoring_layers) return {};
+  WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
   for (int l = group.first_layer; l <= layer; ++l) {
     if (is_ready(l)) WINDOWKV_TRY(compact(on, run, l, chosen, kv_of(l)));
   }

@@ -4,7 +4,9 @@
 # Builds and runs the demo, installing what it needs (g++, cmake, make) when it is missing.
 # Arguments go to the demo; scripts/demo.sh --help lists them.
 set -eu
+called_from=$PWD
 cd "$(dirname "$0")/.."
+root=$PWD
 . scripts/lib/install.sh
 
 want_build_tools
@@ -16,4 +18,5 @@ if [ $# -eq 0 ]; then
 fi
 cmake --preset demo
 cmake --build build/demo --target windowkv_needle
-exec build/demo/examples/windowkv_needle "$@"
+cd "$called_from" # files are named relative to it
+exec "$root/build/demo/examples/windowkv_needle" "$@"

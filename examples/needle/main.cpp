@@ -28,7 +28,10 @@ void run(needle::options const& o) {
   std::vector<needle::measurement> const measurements = needle::run_experiment(lm, words, o);
   needle::print_tables(o, measurements);
   if (!o.json.empty()) needle::write_file(o.json, needle::to_json(o, measurements));
-  if (!o.figure.empty()) needle::write_file(o.figure, needle::draw_heat_maps(o, measurements));
+  if (!o.figure.empty()) {
+    needle::write_file(o.figure, needle::draw_heat_maps(o, measurements));
+    std::printf("\nHeat map of context length by depth: %s\n", o.figure.c_str());
+  }
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ WINDOWKV_HD inline std::uint32_t shift_right_rounded(std::uint32_t value, int co
 
 /// IEEE 754 binary16. Conversions round to nearest even; NaN stays NaN.
 struct float16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits;
 
   float16() = default;
   WINDOWKV_HD explicit float16(float value) {
@@ -71,7 +71,7 @@ struct float16 {
 
 /// bfloat16: the upper half of a binary32. Conversions round to nearest even; NaN stays NaN.
 struct bfloat16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits;
 
   bfloat16() = default;
   WINDOWKV_HD explicit bfloat16(float value) {

@@ -105,7 +105,6 @@ class compression {
  private:
   template <class M>
   friend result<compression<M>> begin(windowkv::plan<M> const& p, workspace const& memory);
-  template <class M>
   friend struct compression_access;
 
   windowkv::plan<Method> const* plan_ = nullptr;
@@ -115,20 +114,24 @@ class compression {
   std::int32_t buffer_owners_[max_layers];  // group whose scores a score buffer holds, or -1
 };
 
-/// For backends: the state behind a compression.
-template <class Method>
+/// For backends: the state behind a compression, const where the compression is.
 struct compression_access {
-  static detail::workspace_layout& memory(compression<Method>& run) { return run.memory_; }
-  static detail::group_state& group(compression<Method>& run, int g) { return run.groups_[g]; }
-  static detail::layer_state& layer(compression<Method>& run, int l) { return run.layers_[l]; }
-  static std::int32_t& buffer_owner(compression<Method>& run, int buffer) {
+  template <class Run>
+  static auto& memory(Run& run) {
+    return run.memory_;
+  }
+  template <class Run>
+  static auto& group(Run& run, int g) {
+    return run.groups_[g];
+  }
+  template <class Run>
+  static auto& layer(Run& run, int l) {
+    return run.layers_[l];
+  }
+  template <class Run>
+  static auto& buffer_owner(Run& run, int buffer) {
     return run.buffer_owners_[buffer];
   }
-  static std::int32_t buffer_owner(compression<Method> const& run, int buffer) {
-    return run.buffer_owners_[buffer];
-  }
-  static detail::group_state const& group(compression<Method> const& run, int g) { return run.groups_[g]; }
-  static detail::layer_state const& layer(compression<Method> const& run, int l) { return run.layers_[l]; }
 };
 
 /// Starts the compression of one prompt. `memory` needs `p.workspace_bytes` bytes, aligned to
@@ -155,8 +158,8 @@ struct layer_report {
   int group = -1;
   int tokens_before = 0;
   int tokens_after = 0;
-  std::int64_t bytes_before =
-      0;  ///< keys and values of the prompt's tokens; 0 if the layer was not compacted by us
+  /// Keys and values of the prompt's tokens; 0 if the layer was not compacted through the compression.
+  std::int64_t bytes_before = 0;
   std::int64_t bytes_after = 0;
 };
 
@@ -184,7 +187,7 @@ struct compression_report {
 /// Sums up a compression, finished or not.
 template <class Method>
 compression_report report(compression<Method> const& run) {
-  using access = compression_access<Method>;
+  using access = compression_access;
   plan_data const& p = run.plan();
   compression_report out;
   out.layers = p.shape.layers;

@@ -113,36 +113,38 @@ inline constexpr int score_chunk = 512;
 /// Rows of packed queries are padded to a multiple of this, the widest register in floats times two.
 inline constexpr int row_padding = 32;
 
+inline std::int64_t rows_per_kv_head(plan_data const& p) {
+  return std::int64_t{p.shape.query_heads / p.shape.kv_heads} * p.suffix;
+}
 inline std::int64_t padded_rows_per_kv_head(plan_data const& p) {
-  std::int64_t const rows = std::int64_t{p.shape.query_heads / p.shape.kv_heads} * p.suffix;
-  return (rows + row_padding - 1) / row_padding * row_padding;
+  return (rows_per_kv_head(p) + row_padding - 1) / row_padding * row_padding;
 }
 inline int chunk_count(int tokens) { return (tokens + score_chunk - 1) / score_chunk; }
 
 /// Counts (with a null base) and hands out the parts of the workspace.
 inline std::size_t carve(plan_data const& p, bool reads_keys, void* base, workspace_layout& out) {
   workspace_cursor cursor(base);
-  bool any = false;
-  for (int g = 0; g < p.groups; ++g) any = any || p.group[g].keeps_all == 0;
-  std::size_t const rows = reads_keys && any ? static_cast<std::size_t>(padded_rows_per_kv_head(p)) *
-                                                   static_cast<std::size_t>(p.shape.kv_heads)
-                                             : 0;
+  bool is_scored = false;
+  for (int g = 0; g < p.groups; ++g) is_scored = is_scored || p.group[g].keeps_all == 0;
+  auto const when_scored = [&](std::int64_t count) {
+    return static_cast<std::size_t>(is_scored ? count : 0);
+  };
+  std::size_t const rows = when_scored(reads_keys ? padded_rows_per_kv_head(p) * p.shape.kv_heads : 0);
   std::size_t const chunks = static_cast<std::size_t>(chunk_count(p.prompt.tokens));
-  std::size_t const review = any ? static_cast<std::size_t>(p.review) : 0;
-  std::size_t const windows = any ? static_cast<std::size_t>(p.windows) : 0;
+  std::size_t const review = when_scored(p.review);
+  std::size_t const windows = when_scored(p.windows);
+  auto const buffers = static_cast<std::size_t>(p.score_buffers);
   out.packed_queries = cursor.take<float>(rows * static_cast<std::size_t>(p.shape.head_dim));
   out.partial_max = cursor.take<float>(rows * chunks);
   out.partial_sum = cursor.take<float>(rows * chunks);
-  out.token_scores = cursor.take<float>(static_cast<std::size_t>(p.score_buffers) *
-                                        static_cast<std::size_t>(p.score_rows) * review);
-  out.token_mass = cursor.take<float>(static_cast<std::size_t>(p.score_buffers) * review);
+  out.token_scores = cursor.take<float>(buffers * static_cast<std::size_t>(p.score_rows) * review);
+  out.token_mass = cursor.take<float>(buffers * review);
   out.window_scores = cursor.take<float>(windows);
   out.rank_keys = cursor.take<std::uint64_t>(windows);
   for (int g = 0; g < p.groups; ++g) {
-    auto const kept = static_cast<std::size_t>(p.group[g].max_kept);
-    out.slots[g] = cursor.take<std::int32_t>(kept);
-    auto const most_windows = static_cast<std::size_t>(p.windows);
-    out.windows[g] = cursor.take<std::int32_t>(kept < most_windows ? kept : most_windows);
+    std::int32_t const kept = p.group[g].max_kept;  // a window holds a token, so no more windows than that
+    out.slots[g] = cursor.take<std::int32_t>(static_cast<std::size_t>(kept));
+    out.windows[g] = cursor.take<std::int32_t>(static_cast<std::size_t>(kept < p.windows ? kept : p.windows));
   }
   return cursor.used();
 }

@@ -170,7 +170,7 @@ status compact(host_executor<ParallelFor> const& on, compression<Method>& run, i
   WINDOWKV_TRY(detail::require_at_most("layer", layer, std::int64_t{p.shape.layers} - 1));
   if (p.layer[layer].group < 0) return {};
   WINDOWKV_TRY(detail::validate_layer(run, layer, kv));
-  detail::layer_state& state = compression_access<Method>::layer(run, layer);
+  detail::layer_state& state = compression_access::layer(run, layer);
   WINDOWKV_TRY(detail::require_equal("selection.group", chosen.group, p.layer[layer].group).at_layer(layer));
   WINDOWKV_TRY(detail::require_equal("selection.tokens", chosen.tokens, p.prompt.tokens).at_layer(layer));
   if (state.is_compacted) {

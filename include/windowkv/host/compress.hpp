@@ -43,7 +43,7 @@ status score_from(host_executor<ParallelFor> const& on, compression<Method>& run
 template <class ParallelFor, class Method, class Source, class KvOf>
 status compress_layer(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
                       Source const& source, KvOf&& kv_of) {
-  using access = compression_access<Method>;
+  using access = compression_access;
   plan_data const& p = run.plan();
   WINDOWKV_TRY(detail::require_at_least("layer", layer, 0));
   WINDOWKV_TRY(detail::require_at_most("layer", layer, std::int64_t{p.shape.layers} - 1));

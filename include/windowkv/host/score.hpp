@@ -21,7 +21,7 @@ namespace detail {
 /// What remains to be done for `layer`: false if it does not score, an error if it may not score now.
 template <class Method>
 result<bool> must_score(compression<Method> const& run, int layer) {
-  using access = compression_access<Method>;
+  using access = compression_access;
   plan_data const& p = run.plan();
   WINDOWKV_TRY(require_at_least("layer", layer, 0));
   WINDOWKV_TRY(require_at_most("layer", layer, std::int64_t{p.shape.layers} - 1));
@@ -42,7 +42,7 @@ result<bool> must_score(compression<Method> const& run, int layer) {
 /// Records that the layer has scored, and returns what merges its scores into its group.
 template <class Method>
 score_merger begin_scoring(compression<Method>& run, int layer) {
-  using access = compression_access<Method>;
+  using access = compression_access;
   plan_data const& p = run.plan();
   int const g = p.layer[layer].group;
   auto const [heads, layers] = with_scoring(run.plan().method, p.prompt.task, [](auto const& scoring) {
@@ -76,6 +76,9 @@ status validate_queries_and_keys(compression<Method> const& run, suffix_queries<
   return require_at_least("keys.slots (tokens of the prompt)", keys.slots, p.prompt.tokens);
 }
 
+/// Bound on (extent x stride) of given scores: head, row and token offsets add up, and count floats.
+inline constexpr std::int64_t most_score_elements = INT64_MAX / 16;
+
 inline status validate_rows(plan_data const& p, attention_rows const& source) {
   WINDOWKV_TRY(require(source.rows >= p.suffix, "attention_rows.rows", source.rows, "must be at least",
                        p.suffix, status_code::insufficient_queries));
@@ -83,11 +86,12 @@ inline status validate_rows(plan_data const& p, attention_rows const& source) {
   WINDOWKV_TRY(require_equal("attention_rows.heads", source.heads, p.shape.query_heads));
   WINDOWKV_TRY(require_at_least("attention_rows.tokens", source.tokens, p.review));
   WINDOWKV_TRY(require_aligned("attention_rows.data", source.data, alignof(float)));
-  std::int64_t const most = INT64_MAX / 16;
   WINDOWKV_TRY(require_at_least("attention_rows.row_stride", source.row_stride, 0));
-  WINDOWKV_TRY(require_at_most("attention_rows.row_stride", source.row_stride, most / source.rows));
+  WINDOWKV_TRY(
+      require_at_most("attention_rows.row_stride", source.row_stride, most_score_elements / source.rows));
   WINDOWKV_TRY(require_at_least("attention_rows.head_stride", source.head_stride, 0));
-  return require_at_most("attention_rows.head_stride", source.head_stride, most / source.heads);
+  return require_at_most("attention_rows.head_stride", source.head_stride,
+                         most_score_elements / source.heads);
 }
 
 inline status validate_token_scores(plan_data const& p, head_merge heads, token_scores const& source) {
@@ -98,7 +102,7 @@ inline status validate_token_scores(plan_data const& p, head_merge heads, token_
     WINDOWKV_TRY(require_equal("token_scores.heads", source.heads, p.score_rows));
   WINDOWKV_TRY(require_aligned("token_scores.data", source.data, alignof(float)));
   WINDOWKV_TRY(require_at_least("token_scores.head_stride", source.head_stride, 0));
-  return require_at_most("token_scores.head_stride", source.head_stride, INT64_MAX / 16 / source.heads);
+  return require_at_most("token_scores.head_stride", source.head_stride, most_score_elements / source.heads);
 }
 
 }  // namespace detail
@@ -126,7 +130,7 @@ status score(host_executor<ParallelFor> const& on, compression<Method>& run, int
     static_assert(
         is_attention_scorer_v<decltype(scoring.token_scorer)>,
         "windowkv: a method with external_scores is scored from token_scores, not from queries and keys");
-    detail::workspace_layout const& memory = compression_access<Method>::memory(run);
+    detail::workspace_layout const& memory = compression_access::memory(run);
     detail::score_suffix_attention(on, p, scoring, source, keys, memory, merger);
     return {};
   });

@@ -134,7 +134,7 @@ void select_group(host_executor<ParallelFor> const& on, plan_data const& p, grou
 /// plan's budget pays for, protected windows first, and the suffix. The selection points into the workspace.
 template <class ParallelFor, class Method>
 result<selection> select(host_executor<ParallelFor> const& on, compression<Method>& run, int group) {
-  using access = compression_access<Method>;
+  using access = compression_access;
   plan_data const& p = run.plan();
   WINDOWKV_TRY(detail::require_at_least("group", group, 0));
   WINDOWKV_TRY(detail::require_at_most("group", group, std::int64_t{p.groups} - 1));

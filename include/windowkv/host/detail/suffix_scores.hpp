@@ -98,7 +98,7 @@ struct logit_tile {
 template <class QueryPlane>
 void pack_queries(QueryPlane const& queries, plan_data const& p, float* packed) {
   int const heads_per_kv = p.shape.query_heads / p.shape.kv_heads;
-  std::int64_t const rows = std::int64_t{heads_per_kv} * p.suffix;
+  std::int64_t const rows = rows_per_kv_head(p);
   std::int64_t const padded = padded_rows_per_kv_head(p);
   int const first = queries.slots - p.suffix;
   float const scale = log2_e / std::sqrt(static_cast<float>(p.shape.head_dim));
@@ -119,6 +119,7 @@ template <class KeyPlane>
 void softmax_partials(plan_data const& p, KeyPlane const& keys, int kv, int chunk,
                       workspace_layout const& memory) {
   std::int64_t const padded = padded_rows_per_kv_head(p);
+  std::int64_t const rows = rows_per_kv_head(p);
   std::int64_t const all_rows = padded * p.shape.kv_heads;
   float* const row_max = memory.partial_max + chunk * all_rows + kv * padded;
   float* const row_sum = memory.partial_sum + chunk * all_rows + kv * padded;
@@ -132,7 +133,7 @@ void softmax_partials(plan_data const& p, KeyPlane const& keys, int kv, int chun
     int const count = end - token < tile_tokens ? end - token : tile_tokens;
     bool const needs_mask = count < tile_tokens || token + count > p.review;
     key_tile<KeyPlane> const tile(keys, kv, token, count);
-    for (std::int64_t row = 0; row < padded; row += panel_rows) {
+    for (std::int64_t row = 0; row < rows; row += panel_rows) {
       float const* panel = memory.packed_queries + (kv * padded + row) * p.shape.head_dim;
       logit_tile logits(tile, panel, p.shape.head_dim);
       if (needs_mask) logits.mask(row, token, count, p);
@@ -172,7 +173,7 @@ inline void combine_partials(plan_data const& p, workspace_layout const& memory)
 /// The same from the engine's log-sum-exp [Hq][S]: no pass over the keys.
 inline void use_log_sum_exp(plan_data const& p, float const* log_sum_exp, workspace_layout const& memory) {
   std::int64_t const padded = padded_rows_per_kv_head(p);
-  std::int64_t const rows = std::int64_t{p.shape.query_heads / p.shape.kv_heads} * p.suffix;
+  std::int64_t const rows = rows_per_kv_head(p);
   for (int kv = 0; kv < p.shape.kv_heads; ++kv) {
     for (std::int64_t row = 0; row < padded; ++row) {
       std::int64_t const at = kv * padded + row;
@@ -187,7 +188,7 @@ template <class TokenScorer, class KeyPlane, class Emit>
 void fold_tile(plan_data const& p, TokenScorer const& scorer, KeyPlane const& keys, int kv, int first,
                int count, workspace_layout const& memory, Emit&& emit) {
   int const heads_per_kv = p.shape.query_heads / p.shape.kv_heads;
-  std::int64_t const rows = std::int64_t{heads_per_kv} * p.suffix;
+  std::int64_t const rows = rows_per_kv_head(p);
   std::int64_t const first_row = kv * padded_rows_per_kv_head(p);
   key_tile<KeyPlane> const tile(keys, kv, first, count);
   typename TokenScorer::state_type state[tile_tokens];

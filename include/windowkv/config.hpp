@@ -12,6 +12,23 @@
 #define WINDOWKV_HD
 #endif
 
+/// Compute capability that device code is compiled for, times 100 (900: 9.0); 0 in host code.
+#if defined(__CUDA_ARCH__)
+#define WINDOWKV_DEVICE_ARCH __CUDA_ARCH__
+#else
+#define WINDOWKV_DEVICE_ARCH 0
+#endif
+
+/// Unrolls the loop that follows, wholly or by a factor.
+#if defined(__CUDACC__)
+#define WINDOWKV_UNROLL _Pragma("unroll")
+#define WINDOWKV_UNROLL_BY(n) WINDOWKV_PRAGMA(unroll n)
+#define WINDOWKV_PRAGMA(text) _Pragma(#text)
+#else
+#define WINDOWKV_UNROLL
+#define WINDOWKV_UNROLL_BY(n)
+#endif
+
 /// 1 where C++20 concepts are available: they sharpen diagnostics and never change meaning.
 #if defined(__cpp_concepts) && __cpp_concepts >= 201907L
 #define WINDOWKV_HAS_CONCEPTS 1

@@ -21,6 +21,7 @@ enum class status_code : std::uint8_t {
   misaligned,              ///< a pointer is not aligned as its type needs
   unsupported,             ///< valid, but beyond what this library or backend does
   wrong_order,             ///< a stage was called before the stage it depends on, or twice
+  device_error,            ///< CUDA refused a call; the number is its cudaError_t
 };
 
 /// The text of a status, in a buffer of its own: no allocation.

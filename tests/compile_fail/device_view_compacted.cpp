@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The windowkv authors
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// expect: windowkv: the host backend moves host memory, and this view is of device memory
+// expect: windowkv: the host backend works in host memory, and this view is of device memory
 #include "windowkv/windowkv.hpp"
 
 namespace wkv = windowkv;

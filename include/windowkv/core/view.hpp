@@ -101,6 +101,12 @@ dense_plane<T> strided(T* data, int slots, int heads, int head_dim, dense_layout
   return {data, slots, heads, head_dim, strides, {}};
 }
 
+/// The same plane, where its pointer is to device memory: `in_device_memory(slot_head_dim(keys, ...))`.
+template <class Layout, class Accessor>
+plane<Layout, Accessor, memory_space::device> in_device_memory(plane<Layout, Accessor> const& p) {
+  return {p.data, p.slots, p.heads, p.head_dim, p.layout, p.accessor};
+}
+
 /// How the cached keys carry their positions.
 enum class key_rotation {
   stored,        ///< rotated (RoPE) before they were stored: slots may move freely. Nearly every engine.

@@ -12,6 +12,7 @@
 
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/selection.hpp"
+#include "windowkv/core/stages.hpp"
 #include "windowkv/core/view.hpp"
 #include "windowkv/host/executor.hpp"
 #include "windowkv/status.hpp"
@@ -82,34 +83,6 @@ inline status validate_slots(slot_list const& kept, int slots) {
   return require_at_most("slot_list.slots", kept.slots[kept.count - 1], std::int64_t{slots} - 1);
 }
 
-template <class KeyPlane, class ValuePlane>
-status validate_kv(kv_view<KeyPlane, ValuePlane> const& kv) {
-  static_assert(KeyPlane::space == memory_space::host && ValuePlane::space == memory_space::host,
-                "windowkv: the host backend moves host memory, and this view is of device memory");
-  WINDOWKV_TRY(validate_plane(kv.keys, "keys.data", "keys.slots", "keys.heads", "keys.head_dim"));
-  WINDOWKV_TRY(validate_plane(kv.values, "values.data", "values.slots", "values.heads", "values.head_dim"));
-  WINDOWKV_TRY(require_equal("values.heads", kv.values.heads, kv.keys.heads));
-  WINDOWKV_TRY(require_aligned("kv_view.positions", kv.positions, alignof(std::int32_t)));
-  if (kv.rotation == key_rotation::at_attention && kv.positions == nullptr) {
-    return status::failure(
-        status_code::unsupported, "kv_view.positions",
-        "must be given for keys that are rotated at attention time: moving a slot would move its "
-        "position");
-  }
-  return {};
-}
-
-template <class Method, class KeyPlane, class ValuePlane>
-status validate_layer(compression<Method> const& run, int layer, kv_view<KeyPlane, ValuePlane> const& kv) {
-  plan_data const& p = run.plan();
-  WINDOWKV_TRY(validate_kv(kv).at_layer(layer));
-  WINDOWKV_TRY(require_equal("keys.heads", kv.keys.heads, p.shape.kv_heads).at_layer(layer));
-  WINDOWKV_TRY(
-      require_at_least("keys.slots (tokens of the prompt)", kv.keys.slots, p.prompt.tokens).at_layer(layer));
-  return require_at_least("values.slots (tokens of the prompt)", kv.values.slots, p.prompt.tokens)
-      .at_layer(layer);
-}
-
 }  // namespace detail
 
 /// Moves the listed rows of keys, values and positions (where the view has them) to slots [0, count), in
@@ -118,7 +91,7 @@ status validate_layer(compression<Method> const& run, int layer, kv_view<KeyPlan
 template <class ParallelFor, class KeyPlane, class ValuePlane>
 status compact_in_place(host_executor<ParallelFor> const& on, slot_list const& kept,
                         kv_view<KeyPlane, ValuePlane> const& kv) {
-  WINDOWKV_TRY(detail::validate_kv(kv));
+  WINDOWKV_TRY(detail::validate_kv<memory_space::host>(kv));
   WINDOWKV_TRY(detail::validate_slots(kept, kv.keys.slots));
   WINDOWKV_TRY(detail::validate_slots(kept, kv.values.slots));
   detail::move_plane(on, kv.keys, kv.keys, kept);
@@ -135,21 +108,11 @@ status compact_in_place(host_executor<ParallelFor> const& on, slot_list const& k
 template <class ParallelFor, class FromKeys, class FromValues, class ToKeys, class ToValues>
 status compact_copy(host_executor<ParallelFor> const& on, slot_list const& kept,
                     kv_view<FromKeys, FromValues> const& from, kv_view<ToKeys, ToValues> const& to) {
-  static_assert(
-      std::is_same_v<std::remove_const_t<typename FromKeys::element_type>, typename ToKeys::element_type> &&
-          std::is_same_v<std::remove_const_t<typename FromValues::element_type>,
-                         typename ToValues::element_type>,
-      "windowkv: compact_copy moves rows as they are; source and destination need the same element type");
-  WINDOWKV_TRY(detail::validate_kv(from));
-  WINDOWKV_TRY(detail::validate_kv(to));
+  WINDOWKV_TRY(detail::validate_kv<memory_space::host>(from));
+  WINDOWKV_TRY(detail::validate_kv<memory_space::host>(to));
   WINDOWKV_TRY(detail::validate_slots(kept, from.keys.slots));
   WINDOWKV_TRY(detail::validate_slots(kept, from.values.slots));
-  WINDOWKV_TRY(detail::require_equal("destination keys.heads", to.keys.heads, from.keys.heads));
-  WINDOWKV_TRY(detail::require_equal("destination keys.head_dim", to.keys.head_dim, from.keys.head_dim));
-  WINDOWKV_TRY(
-      detail::require_equal("destination values.head_dim", to.values.head_dim, from.values.head_dim));
-  WINDOWKV_TRY(detail::require_at_least("destination keys.slots", to.keys.slots, kept.count));
-  WINDOWKV_TRY(detail::require_at_least("destination values.slots", to.values.slots, kept.count));
+  WINDOWKV_TRY(detail::validate_copy(from, to, kept.count));
   detail::move_plane(on, from.keys, to.keys, kept);
   detail::move_plane(on, from.values, to.values, kept);
   if (to.positions != nullptr) {
@@ -166,17 +129,11 @@ template <class ParallelFor, class Method, class KeyPlane, class ValuePlane>
 status compact(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
                selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
   plan_data const& p = run.plan();
-  WINDOWKV_TRY(detail::require_at_least("layer", layer, 0));
-  WINDOWKV_TRY(detail::require_at_most("layer", layer, std::int64_t{p.shape.layers} - 1));
+  WINDOWKV_TRY(detail::validate_layer_index(p, layer));
   if (p.layer[layer].group < 0) return {};
-  WINDOWKV_TRY(detail::validate_layer(run, layer, kv));
+  WINDOWKV_TRY(detail::validate_layer<memory_space::host>(p, layer, kv));
+  WINDOWKV_TRY(detail::must_compact(run, layer, chosen));
   detail::layer_state& state = compression_access::layer(run, layer);
-  WINDOWKV_TRY(detail::require_equal("selection.group", chosen.group, p.layer[layer].group).at_layer(layer));
-  WINDOWKV_TRY(detail::require_equal("selection.tokens", chosen.tokens, p.prompt.tokens).at_layer(layer));
-  if (state.is_compacted) {
-    return status::failure(status_code::wrong_order, "compact", "the layer has been compacted already")
-        .at_layer(layer);
-  }
   WINDOWKV_TRY(compact_in_place(on, {chosen.slots, chosen.kept}, kv).at_layer(layer));
   state.row_bytes = kv.keys.row_bytes() + kv.values.row_bytes();
   state.is_compacted = true;

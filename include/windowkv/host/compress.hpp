@@ -7,6 +7,7 @@
 
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/plan.hpp"
+#include "windowkv/core/stages.hpp"
 #include "windowkv/host/compact.hpp"
 #include "windowkv/host/executor.hpp"
 #include "windowkv/host/score.hpp"
@@ -45,14 +46,13 @@ status compress_layer(host_executor<ParallelFor> const& on, compression<Method>&
                       Source const& source, KvOf&& kv_of) {
   using access = compression_access;
   plan_data const& p = run.plan();
-  WINDOWKV_TRY(detail::require_at_least("layer", layer, 0));
-  WINDOWKV_TRY(detail::require_at_most("layer", layer, std::int64_t{p.shape.layers} - 1));
+  WINDOWKV_TRY(detail::validate_layer_index(p, layer));
   int const g = p.layer[layer].group;
   if (g < 0) return {};
   group_plan const& group = p.group[g];
   auto const is_ready = [&](int l) { return p.layer[l].group == g && !access::layer(run, l).is_compacted; };
   for (int l = group.first_layer; l <= layer; ++l) {
-    if (is_ready(l)) WINDOWKV_TRY(detail::validate_layer(run, l, kv_of(l)));
+    if (is_ready(l)) WINDOWKV_TRY(detail::validate_layer<memory_space::host>(p, l, kv_of(l)));
   }
   WINDOWKV_TRY(detail::score_from(on, run, layer, source, kv_of(layer)));
   if (group.keeps_all == 0 && access::group(run, g).scored_layers < group.scoring_layers) return {};
@@ -75,7 +75,7 @@ result<compression_report> compress(host_executor<ParallelFor> const& on, plan<M
                                     workspace const& memory, SourceOf&& source_of, KvOf&& kv_of) {
   WINDOWKV_TRY_ASSIGN(run, begin(p, memory));
   for (int l = 0; l < p.shape.layers; ++l) {
-    if (p.layer[l].group >= 0) WINDOWKV_TRY(detail::validate_layer(run, l, kv_of(l)));
+    if (p.layer[l].group >= 0) WINDOWKV_TRY(detail::validate_layer<memory_space::host>(p, l, kv_of(l)));
   }
   for (int l = 0; l < p.shape.layers; ++l) {  // decide everything first: a refusal leaves the cache as it was
     if (p.layer[l].scores == 0) continue;

@@ -11,6 +11,7 @@
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/rank.hpp"
 #include "windowkv/core/selection.hpp"
+#include "windowkv/core/stages.hpp"
 #include "windowkv/host/executor.hpp"
 #include "windowkv/status.hpp"
 
@@ -136,8 +137,7 @@ template <class ParallelFor, class Method>
 result<selection> select(host_executor<ParallelFor> const& on, compression<Method>& run, int group) {
   using access = compression_access;
   plan_data const& p = run.plan();
-  WINDOWKV_TRY(detail::require_at_least("group", group, 0));
-  WINDOWKV_TRY(detail::require_at_most("group", group, std::int64_t{p.groups} - 1));
+  WINDOWKV_TRY(detail::validate_group_index(p, group));
   detail::group_state& state = access::group(run, group);
   if (state.is_selected) return state.chosen;
   group_plan const& planned = p.group[group];
@@ -153,10 +153,7 @@ result<selection> select(host_executor<ParallelFor> const& on, compression<Metho
     for (int i = 0; i < chosen.kept; ++i) memory.slots[group][i] = i;
     for (int i = 0; i < chosen.windows; ++i) memory.windows[group][i] = i;
   } else {
-    WINDOWKV_TRY(detail::require(state.scored_layers == planned.scoring_layers,
-                                 "select: layers of the group that scored", state.scored_layers, "must equal",
-                                 planned.scoring_layers, status_code::wrong_order)
-                     .at_layer(planned.last_scoring_layer));
+    WINDOWKV_TRY(detail::must_have_scored(run, group));
     detail::with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) {
       detail::select_group(on, p, planned, scoring, run.plan().method.selector, memory, chosen);
     });

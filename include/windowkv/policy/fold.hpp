@@ -42,4 +42,31 @@ status validate_fold(Fold const& fold) {
   }
 }
 
+template <class T, class = void>
+struct refers_to_memory : std::false_type {};
+template <class T>
+struct refers_to_memory<T, std::void_t<decltype(T{std::declval<T const&>().on_device()}),
+                                       decltype(status{std::declval<T const&>().validate_on_device()})>>
+    : std::true_type {};
+
+/// A policy that points to host memory has `on_device()`, itself with pointers to device memory, and
+/// `status validate_on_device() const`, which refuses when there are none; other policies go as they are.
+template <class Policy>
+Policy on_device(Policy const& policy) {
+  if constexpr (refers_to_memory<Policy>::value) {
+    return policy.on_device();
+  } else {
+    return policy;
+  }
+}
+template <class Policy>
+status validate_on_device(Policy const& policy) {
+  if constexpr (refers_to_memory<Policy>::value) {
+    return policy.validate_on_device();
+  } else {
+    static_cast<void>(policy);
+    return {};
+  }
+}
+
 }  // namespace windowkv::detail

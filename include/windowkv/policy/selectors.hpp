@@ -39,6 +39,14 @@ struct top_windows {
   int sinks = 0;
   token_range const* ranges = nullptr;  ///< host memory [range_count], must outlive the plan
   int range_count = 0;
+  token_range const* device_ranges = nullptr;  ///< the same in device memory, for backends that work there
+
+  /// The selector as device code may read it.
+  top_windows on_device() const { return {rule, sinks, device_ranges, range_count, device_ranges}; }
+  status validate_on_device() const {
+    if (range_count == 0) return {};
+    return detail::require_not_null("top_windows.device_ranges", device_ranges);
+  }
 
   WINDOWKV_HD bool in_ranges(int begin, int end) const {
     for (int i = 0; i < range_count; ++i) {

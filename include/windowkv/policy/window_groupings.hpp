@@ -37,6 +37,15 @@ struct boundary_windows {
   /// left out. Host memory, must outlive the plan.
   std::int32_t const* begins = nullptr;
   int windows = 0;
+  /// The same numbers in device memory, for backends that work there.
+  std::int32_t const* device_begins = nullptr;
+
+  /// The grouping as device code may read it.
+  boundary_windows on_device() const { return {device_begins, windows, device_begins}; }
+  status validate_on_device() const {
+    if (windows == 0) return {};
+    return detail::require_not_null("boundary_windows.device_begins", device_begins);
+  }
 
   WINDOWKV_HD int count(int review) const {
     int low = 0;

@@ -220,14 +220,17 @@ void fold_tile(plan_data const& p, TokenScorer const& scorer, KeyPlane const& ke
   }
 }
 
-/// Merges the token scores of one layer into what the group's earlier scoring layers left.
+/// Merges the token scores of one layer into what the group's earlier scoring layers left. Means are sums
+/// that the last scoring layer divides: without a product there is nothing that a compiler could fuse with
+/// the sum, so every backend gets the same bits.
 struct score_merger {
   plan_data const& p;
   score_buffer into;
   head_merge heads;
   layer_merge layers;
   bool is_first_layer;
-  float layer_share;  // 1 / scoring layers
+  bool is_last_layer;
+  float scoring_layers;
 
   /// Where every head scores for itself: its score of one token.
   void merge_head(int head, int token, float score) const {
@@ -237,16 +240,17 @@ struct score_merger {
   /// The mean over heads, once all heads have scored the token.
   void merge_mean(int token, float score) const {
     if (heads == head_merge::at_tokens) merge(into.scores[token], score);
-    add_share(into.mass[token], score);
+    average(into.mass[token], score);
   }
 
  private:
-  void add_share(float& merged, float score) const {
-    merged = is_first_layer ? score * layer_share : merged + score * layer_share;
+  void average(float& merged, float score) const {
+    merged = is_first_layer ? score : merged + score;
+    if (is_last_layer) merged /= scoring_layers;
   }
   void merge(float& merged, float score) const {
     if (layers == layer_merge::mean) {
-      add_share(merged, score);
+      average(merged, score);
     } else if (is_first_layer || ranks_above(score, merged)) {
       merged = score;
     }
@@ -267,7 +271,7 @@ void score_suffix_attention(host_executor<ParallelFor> const& on, plan_data cons
     });
     combine_partials(p, memory);
   }
-  float const head_share = 1.f / static_cast<float>(p.shape.query_heads);
+  auto const heads = static_cast<float>(p.shape.query_heads);
   on.parallel_for(chunk_count(p.review), [&](int chunk) {
     int const begin = chunk * score_chunk;
     int const end = p.review - begin < score_chunk ? p.review : begin + score_chunk;
@@ -281,8 +285,7 @@ void score_suffix_attention(host_executor<ParallelFor> const& on, plan_data cons
         });
       }
     }
-    for (int token = begin; token < end; ++token)
-      merger.merge_mean(token, head_sum[token - begin] * head_share);
+    for (int token = begin; token < end; ++token) merger.merge_mean(token, head_sum[token - begin] / heads);
   });
 }
 
@@ -290,7 +293,7 @@ void score_suffix_attention(host_executor<ParallelFor> const& on, plan_data cons
 template <class ParallelFor, class ScoreOf>
 void merge_token_scores(host_executor<ParallelFor> const& on, plan_data const& p, int source_heads,
                         score_merger const& merger, ScoreOf&& score_of) {
-  float const head_share = 1.f / static_cast<float>(source_heads);
+  auto const heads = static_cast<float>(source_heads);
   on.parallel_for(chunk_count(p.review), [&](int chunk) {
     int const begin = chunk * score_chunk;
     int const end = p.review - begin < score_chunk ? p.review : begin + score_chunk;
@@ -301,7 +304,7 @@ void merge_token_scores(host_executor<ParallelFor> const& on, plan_data const& p
         sum += score;
         merger.merge_head(head, token, score);
       }
-      merger.merge_mean(token, sum * head_share);
+      merger.merge_mean(token, sum / heads);
     }
   });
 }

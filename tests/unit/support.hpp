@@ -103,15 +103,15 @@ enum class order { slot_head_dim, head_slot_dim, head_dim_slot, padded };
 inline constexpr order orders[] = {order::slot_head_dim, order::head_slot_dim, order::head_dim_slot,
                                    order::padded};
 
-/// A plane and its memory, which is filled with canaries around and between the elements.
+/// A plane and its memory, which is filled with canaries between the elements, and with `margin` of them
+/// before and behind.
 template <class T>
 struct stored {
   static constexpr float canary = 123.f;
   std::vector<T> memory;
   wkv::dense_plane<T> plane;
 
-  stored(tensor const& t, order o) {
-    constexpr std::size_t margin = 5;
+  stored(tensor const& t, order o, std::size_t margin = 5) {
     int const s = t.slots;
     int const h = t.heads;
     int const d = t.head_dim;
@@ -245,13 +245,13 @@ struct sequence {
   std::vector<layer> layers;
 
   sequence(wkv::model_shape const& shape, int tokens, int rows, order o = order::slot_head_dim,
-           unsigned seed = 1) {
+           unsigned seed = 1, std::size_t margin = 5) {
     for (int l = 0; l < shape.layers; ++l) {
       unsigned const s = seed + 3 * static_cast<unsigned>(l);
       float const sharp = 3.f;
-      layers.push_back({{random_tensor(s, rows, shape.query_heads, shape.head_dim, sharp), o},
-                        {random_tensor(s + 1, tokens, shape.kv_heads, shape.head_dim, sharp), o},
-                        {random_tensor(s + 2, tokens, shape.kv_heads, shape.head_dim + 3), o},
+      layers.push_back({{random_tensor(s, rows, shape.query_heads, shape.head_dim, sharp), o, margin},
+                        {random_tensor(s + 1, tokens, shape.kv_heads, shape.head_dim, sharp), o, margin},
+                        {random_tensor(s + 2, tokens, shape.kv_heads, shape.head_dim + 3), o, margin},
                         {}});
       for (int i = 0; i < tokens; ++i) layers.back().positions.push_back(i);
     }

@@ -246,7 +246,8 @@ std::size_t cuda_workspace_bytes(plan<Method> const& p, schedule when = schedule
 /// @param when           whether layers score all at once or group by group
 /// @param device_tokens  null, or the prompt's length in device memory, read when the work runs: at most
 ///                       `p.prompt.tokens` (clamped). So a captured graph serves every length: what is kept
-///                       are the plan's budgets, or the whole prompt where it fits them.
+///                       are the plan's budgets, or the whole prompt where it fits them. Needs a selector
+///                       with `fill::within_budget`.
 template <class HeadDims, class Method>
 result<cuda_compression<Method>> begin(cuda_executor<HeadDims> const& /*on*/, plan<Method> const& p,
                                        workspace const& memory, schedule when = schedule::batched,
@@ -263,6 +264,12 @@ result<cuda_compression<Method>> begin(cuda_executor<HeadDims> const& /*on*/, pl
   });
   WINDOWKV_TRY(fits);
   WINDOWKV_TRY(detail::validate_on_device(p.method.selector));
+  if (device_tokens != nullptr && p.method.selector.rule == fill::drop_whole_windows) {
+    return status::failure(
+        status_code::unsupported, "device_tokens",
+        "needs a selector with fill::within_budget: how many tokens drop_whole_windows keeps "
+        "depends on the prompt's length");
+  }
   detail::cuda_memory parts;
   detail::carve(p, when, memory.data, parts);
   parts.device_tokens = device_tokens;

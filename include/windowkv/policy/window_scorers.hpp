@@ -30,34 +30,67 @@ struct window_mean {
 /// authors' code does for W = 1; `paper_method` alone uses that.
 struct window_top_mean {
   static constexpr int max_top = 64;
+  static constexpr int max_few = 4;
   int top = 4;
 
   struct state_type {
-    float best[max_top];  // descending, `kept` of them are set
+    float few[max_few];   // the best, descending, while `top` is small: device code keeps them in registers
+    float many[max_top];  // likewise, otherwise
     int kept;
   };
   WINDOWKV_HD state_type init() const {
     state_type state;
+    for (float& score : state.few) score = 0.f;
     state.kept = 0;
     return state;
   }
   WINDOWKV_HD void add(state_type& state, float score) const {
-    if (state.kept == top) {
-      if (top == 0 || !ranks_above(score, state.best[top - 1])) return;
-      --state.kept;
+    if (top <= max_few) {
+      add_to_few(state, score);
+    } else {
+      add_to_many(state, score);
     }
-    int i = state.kept++;
-    for (; i > 0 && ranks_above(score, state.best[i - 1]); --i) state.best[i] = state.best[i - 1];
-    state.best[i] = score;
   }
   WINDOWKV_HD float finish(state_type const& state, int /*tokens*/) const {
     float sum = 0.f;
-    for (int i = 0; i < state.kept; ++i) sum += state.best[i];
+    if (top <= max_few) {
+      WINDOWKV_UNROLL
+      for (int i = 0; i < max_few; ++i) {
+        if (i < state.kept) sum += state.few[i];
+      }
+    } else {
+      for (int i = 0; i < state.kept; ++i) sum += state.many[i];
+    }
     return sum / static_cast<float>(state.kept);
   }
   status validate() const {
     WINDOWKV_TRY(detail::require_at_least("window_top_mean.top", top, 0));
     return detail::require_at_most("window_top_mean.top", top, max_top);
+  }
+
+ private:
+  /// Lets the score sink to its place, with constant indices only.
+  WINDOWKV_HD void add_to_few(state_type& state, float score) const {
+    bool const grows = state.kept < top;
+    if (grows) ++state.kept;
+    WINDOWKV_UNROLL
+    for (int i = 0; i < max_few; ++i) {
+      bool const is_empty = grows && i + 1 == state.kept;
+      if (i < state.kept && (is_empty || ranks_above(score, state.few[i]))) {
+        float const sinks = state.few[i];
+        state.few[i] = score;
+        score = sinks;
+      }
+    }
+  }
+  WINDOWKV_HD void add_to_many(state_type& state, float score) const {
+    if (state.kept == top) {
+      if (!ranks_above(score, state.many[top - 1])) return;
+      --state.kept;
+    }
+    int i = state.kept++;
+    for (; i > 0 && ranks_above(score, state.many[i - 1]); --i) state.many[i] = state.many[i - 1];
+    state.many[i] = score;
   }
 };
 

@@ -78,6 +78,7 @@ class tensor_tiles {
   using item_type = typename Table::item_type;
   using element = std::remove_const_t<typename Table::key_plane::element_type>;
   static constexpr int warp_tiles = row_tiles_per_warp(HeadDim);
+  static constexpr int blocks_per_multiprocessor = 2;  // of the largest block: 128 registers per thread
   // 16 bytes more than the row holds: the 8 rows of a tile then lie in different banks.
   static constexpr int row_bytes = HeadDim * 2 + 16;
   static constexpr int stage_bytes = tile_tokens_cuda * row_bytes;
@@ -151,16 +152,19 @@ class tensor_tiles {
 
  private:
   __device__ void start_copy() {
-    constexpr int pieces = HeadDim / 8;  // of 16 bytes, per row
-    if (next_tile_ < end_tile_) {
-      unsigned char* const stage = dynamic_shared() + write_stage_ * stage_bytes;
-      for (int i = static_cast<int>(threadIdx.x); i < tile_tokens_cuda * pieces;
-           i += static_cast<int>(blockDim.x)) {
-        int const row = i / pieces;
-        int const piece = i % pieces;
-        int const token = next_tile_ * tile_tokens_cuda + row;
-        int const slot = token < tokens_ ? token : tokens_ - 1;
-        copy_async(stage + row * row_bytes + piece * 16, item_.keys.address(slot, head_, piece * 8));
+    constexpr int pieces = HeadDim / 8;        // of 16 bytes, per row
+    constexpr int rows_at_once = 32 / pieces;  // per warp
+    int const lane = static_cast<int>(threadIdx.x) % 32;
+    int const piece = lane % pieces;
+    int const first_row = static_cast<int>(threadIdx.x) / 32 * rows_at_once + lane / pieces;
+    if (next_tile_ < end_tile_ && lane / pieces < rows_at_once) {
+      unsigned char* const to = dynamic_shared() + write_stage_ * stage_bytes + piece * 16;
+      int const first_token = next_tile_ * tile_tokens_cuda;
+      int const last = tokens_ - 1 - first_token;
+      int const step = static_cast<int>(blockDim.x) / 32 * rows_at_once;
+      for (int row = first_row; row < tile_tokens_cuda; row += step) {
+        copy_async(to + row * row_bytes,
+                   item_.keys.address(first_token + (row < last ? row : last), head_, piece * 8));
       }
     }
     commit_copies();
@@ -186,6 +190,7 @@ class plain_tiles {
  public:
   using item_type = typename Table::item_type;
   static constexpr int warp_tiles = 2;
+  static constexpr int blocks_per_multiprocessor = 1;
   static constexpr int pair_tokens = 16;
 
   WINDOWKV_HD static std::size_t shared_bytes(Table const& table) {

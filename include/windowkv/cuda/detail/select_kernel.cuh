@@ -20,7 +20,7 @@
 #include "windowkv/core/deferred.hpp"
 #include "windowkv/core/rank.hpp"
 #include "windowkv/cuda/detail/intrinsics.cuh"
-#include "windowkv/cuda/detail/score_kernels.cuh"
+#include "windowkv/cuda/detail/softmax_kernel.cuh"
 #include "windowkv/cuda/detail/table.cuh"
 #include "windowkv/policy/method.hpp"
 #include "windowkv/policy/selectors.hpp"

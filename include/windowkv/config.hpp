@@ -19,8 +19,8 @@
 #define WINDOWKV_DEVICE_ARCH 0
 #endif
 
-/// Unrolls the loop that follows, wholly or by a factor.
-#if defined(__CUDACC__)
+/// Unrolls the loop that follows, in device code: wholly or by a factor.
+#if defined(__CUDA_ARCH__)
 #define WINDOWKV_UNROLL _Pragma("unroll")
 #define WINDOWKV_UNROLL_BY(n) WINDOWKV_PRAGMA(unroll n)
 #define WINDOWKV_PRAGMA(text) _Pragma(#text)

@@ -15,7 +15,7 @@ write_basic_package_version_file(${generated_dir}/windowkvConfigVersion.cmake CO
 configure_package_config_file(cmake/windowkvConfig.cmake.in ${generated_dir}/windowkvConfig.cmake
                               INSTALL_DESTINATION ${package_dir})
 install(FILES ${generated_dir}/windowkvConfig.cmake ${generated_dir}/windowkvConfigVersion.cmake
-        DESTINATION ${package_dir})
+              cmake/windowkvCuda.cmake DESTINATION ${package_dir})
 
 configure_file(cmake/windowkv.pc.in ${generated_dir}/windowkv.pc @ONLY)
 install(FILES ${generated_dir}/windowkv.pc DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/pkgconfig)

@@ -77,6 +77,19 @@ bool fits_tensor_cores(KeyPlane const& keys, QueryPlane const& queries, int capa
   }
 }
 
+/// The reset of the group's ticket that goes along with its first scoring layer, or null. On a workspace for
+/// the whole batch every layer has a place of its own, so no group waits for another's selection.
+template <class Method>
+unsigned* record_scoring_on_device(cuda_compression<Method>& run, int layer) {
+  using access = compression_access;
+  plan_data const& p = run.plan();
+  int const group = p.layer[layer].group;
+  bool const is_first = record_scoring(run, layer) == 0;
+  if (access::memory(run).schedule == schedule::batched)
+    access::buffer_owner(run, p.group[group].score_buffer) = -1;
+  return is_first ? access::memory(run).tickets + group : nullptr;
+}
+
 /// What the layers of one launch have in common.
 struct launch_kind {
   windowkv::task task = windowkv::task::localization;
@@ -124,7 +137,6 @@ class score_batch {
     run_ = &run;
     if (most_tokens_ < p.prompt.tokens) most_tokens_ = p.prompt.tokens;
 
-    int const g = p.layer[layer].group;
     std::int64_t const slot = memory.score_slot[layer];
     auto& item = table_.items[items_++];
     item.keys = plane_reference<KeyPlane>(keys);
@@ -133,7 +145,7 @@ class score_batch {
     item.scores = memory.scores + slot * memory.slot_floats;
     item.row_max = memory.row_max + slot * memory.row_floats;
     item.row_sum = memory.row_sum + slot * memory.row_floats;
-    item.ticket = record_scoring(run, layer) == 0 ? memory.tickets + g : nullptr;
+    item.ticket = record_scoring_on_device(run, layer);
     item.first_query_row = source.queries.slots - p.suffix;
     item.sequence = sequences_ - 1;
     memory.record[layer] = {kind.form, table_.kv_heads * table_.rows.blocks,
@@ -227,9 +239,8 @@ status score_given(cuda_executor<HeadDims> const& on, cuda_compression<Method>& 
                    head_merge merge, Source const& source) {
   plan_data const& p = run.plan();
   cuda_memory& memory = compression_access::memory(run);
-  int const g = p.layer[layer].group;
   bool const merges_heads = merge == head_merge::at_tokens;
-  unsigned* const ticket = record_scoring(run, layer) == 0 ? memory.tickets + g : nullptr;
+  unsigned* const ticket = record_scoring_on_device(run, layer);
   memory.record[layer] = {merges_heads ? score_form::token_sums : score_form::token_rows, 1, 1.f};
   int const blocks = (p.review + max_block_threads - 1) / max_block_threads;
   return launch(on.stream, dim3(static_cast<unsigned>(blocks > 0 ? blocks : 1)), max_block_threads, 0,

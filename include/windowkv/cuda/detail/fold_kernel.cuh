@@ -177,7 +177,8 @@ __device__ void store_probabilities(float const (&p)[WarpTiles][2][4], row_place
 
 /// Pass 2, over the review tokens. Threads as in pass 1.
 template <class Tiles, class Table, class TokenScorer, class WindowScorer>
-__global__ void __launch_bounds__(max_block_threads, Tiles::blocks_per_multiprocessor)
+__global__ void __launch_bounds__(max_block_threads,
+                                  is_weighted_sum_v<TokenScorer> ? Tiles::blocks_per_multiprocessor : 1)
     fold_kernel(Table const __grid_constant__ table, fold_rule<TokenScorer, WindowScorer> const rule) {
   constexpr bool is_weighted_sum = is_weighted_sum_v<TokenScorer>;
   constexpr int rows = 2 * Tiles::warp_tiles;

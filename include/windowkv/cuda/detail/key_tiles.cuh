@@ -89,13 +89,8 @@ class tensor_tiles {
 
   __device__ tensor_tiles(Table const& table, item_type const& item, row_place const& place, int tokens,
                           int first_tile, int end_tile)
-      : item_(item),
-        head_(place.kv_head),
-        tokens_(tokens),
-        stages_(table.key_stages),
-        next_tile_(first_tile),
-        end_tile_(end_tile) {
-    for (int s = 0; s + 1 < stages_; ++s) start_copy();
+      : table_(table), item_(item), head_(place.kv_head), tokens_(tokens), end_tile_(end_tile) {
+    for (int s = 0; s + 1 < table_.key_stages; ++s) start_copy(first_tile + s, s);
     int const lane = static_cast<int>(threadIdx.x) % 32;
     WINDOWKV_UNROLL
     for (int m = 0; m < warp_tiles; ++m) {
@@ -113,19 +108,20 @@ class tensor_tiles {
     }
   }
 
-  /// Brings the next tile of keys; all threads of the block, in order of tiles.
-  __device__ void acquire(int /*tile*/) {
-    if (stages_ == 2) {
+  /// Brings a tile of keys; all threads of the block, in order of tiles.
+  __device__ void acquire(int tile) {
+    int const stages = table_.key_stages;
+    if (stages == 2) {
       wait_for_copies<0>();
-    } else if (stages_ == 3) {
+    } else if (stages == 3) {
       wait_for_copies<1>();
     } else {
       wait_for_copies<2>();
     }
-    __syncthreads();  // also: nobody reads the stage any more that the next copy overwrites
-    current_ = dynamic_shared() + read_stage_ * stage_bytes;
-    read_stage_ = read_stage_ + 1 == stages_ ? 0 : read_stage_ + 1;
-    start_copy();
+    __syncthreads();  // also: nobody reads the stage before any more, which the next copy overwrites
+    start_copy(tile + stages - 1, stage_ == 0 ? stages - 1 : stage_ - 1);
+    current_ = dynamic_shared() + stage_ * stage_bytes;
+    stage_ = stage_ + 1 == stages ? 0 : stage_ + 1;
   }
 
   /// Logits against tokens [16 pair, 16 pair + 16) of the tile.
@@ -151,15 +147,15 @@ class tensor_tiles {
   }
 
  private:
-  __device__ void start_copy() {
+  __device__ void start_copy(int tile, int stage) {
     constexpr int pieces = HeadDim / 8;        // of 16 bytes, per row
     constexpr int rows_at_once = 32 / pieces;  // per warp
     int const lane = static_cast<int>(threadIdx.x) % 32;
     int const piece = lane % pieces;
     int const first_row = static_cast<int>(threadIdx.x) / 32 * rows_at_once + lane / pieces;
-    if (next_tile_ < end_tile_ && lane / pieces < rows_at_once) {
-      unsigned char* const to = dynamic_shared() + write_stage_ * stage_bytes + piece * 16;
-      int const first_token = next_tile_ * tile_tokens_cuda;
+    if (tile < end_tile_ && lane / pieces < rows_at_once) {
+      unsigned char* const to = dynamic_shared() + stage * stage_bytes + piece * 16;
+      int const first_token = tile * tile_tokens_cuda;
       int const last = tokens_ - 1 - first_token;
       int const step = static_cast<int>(blockDim.x) / 32 * rows_at_once;
       for (int row = first_row; row < tile_tokens_cuda; row += step) {
@@ -168,18 +164,14 @@ class tensor_tiles {
       }
     }
     commit_copies();
-    ++next_tile_;
-    write_stage_ = write_stage_ + 1 == stages_ ? 0 : write_stage_ + 1;
   }
 
+  Table const& table_;
   item_type const& item_;
   int head_;
   int tokens_;
-  int stages_;
-  int next_tile_;
   int end_tile_;
-  int write_stage_ = 0;
-  int read_stage_ = 0;
+  int stage_ = 0;  // that the next tile is in
   unsigned char const* current_ = nullptr;
   std::uint32_t queries_[warp_tiles][HeadDim / 16][4];
 };

@@ -57,8 +57,8 @@ class row_softmax {
                          int review, bool keeps_units)
       : table_(table),
         item_(item),
-        place_(place),
         review_(review),
+        real_tiles_(place.tiles - place.warp_tile),
         first_row_(static_cast<int>(place.row(table, place.warp_tile, row_in_tile(0)))),
         keeps_units_(keeps_units) {}
 
@@ -76,9 +76,10 @@ class row_softmax {
   __device__ void add(int first_token, float (&c)[WarpTiles][2][4]) {
     int const column = first_token + 2 * (lane() % 4);
     if constexpr (IsMasked) {
+      row_place const place(table_, WarpTiles);  // not kept: registers are scarce
       WINDOWKV_UNROLL
       for (int r = 0; r < rows; ++r) {
-        int const last_seen = review_ + place_.suffix_row(table_, place_.warp_tile + r / 2, row_in_tile(r));
+        int const last_seen = review_ + place.suffix_row(table_, place.warp_tile + r / 2, row_in_tile(r));
         WINDOWKV_UNROLL
         for (int x = 0; x < 4; ++x) {
           if (column + 8 * (x / 2) + x % 2 > last_seen) c[r / 2][x / 2][2 * (r % 2) + x % 2] = -HUGE_VALF;
@@ -124,7 +125,7 @@ class row_softmax {
 
   __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
   __device__ static int row_in_tile(int r) { return lane() / 4 + 8 * (r % 2); }
-  __device__ bool is_real(int r) const { return place_.warp_tile + r / 2 < place_.tiles; }
+  __device__ bool is_real(int r) const { return r / 2 < real_tiles_; }
   __device__ int row(int r) const { return first_row_ + r / 2 * row_tile + 8 * (r % 2); }
   __device__ float* unit_address(int unit, int r) const {
     return item_.scores + std::int64_t{unit} * table_.rows.rows + row(r);
@@ -184,8 +185,8 @@ class row_softmax {
 
   Table const& table_;
   typename Table::item_type const& item_;
-  row_place const& place_;
   int review_;
+  int real_tiles_;
   int first_row_;
   bool keeps_units_;
   int first_unit_ = 0;

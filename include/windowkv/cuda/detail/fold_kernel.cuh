@@ -122,6 +122,15 @@ __device__ void finish_span(Table const& table, typename Table::item_type const&
   }
 }
 
+/// Clears the probabilities of rows without weight: an infinite one must not turn into NaN.
+template <int WarpTiles>
+__device__ void clear_padding(float (&p)[WarpTiles][2][4], float const (&weight)[2 * WarpTiles]) {
+  WINDOWKV_UNROLL
+  for (int i = 0; i < 8 * WarpTiles; ++i) {
+    if (weight[i / 8 * 2 + i % 4 / 2] == 0.f) p[i / 8][i / 4 % 2][i % 4] = 0.f;
+  }
+}
+
 /// Sums of the warp's weighted probabilities over the rows of each of its tiles, for 16 tokens. In each step
 /// a lane hands one half of its sums to the lane that adds up that half, so that all lanes share the adding.
 template <int WarpTiles>
@@ -242,6 +251,7 @@ __global__ void __launch_bounds__(max_block_threads,
       }
       int const column = first_column + 16 * pair;
       if constexpr (is_weighted_sum) {
+        if (table.suffix % row_tile != 0) clear_padding<Tiles::warp_tiles>(c, weight);
         add_columns<Tiles::warp_tiles>(c, weight, place, memory.columns + column);
       } else {
         store_probabilities<Tiles::warp_tiles>(c, place, memory_type::row_floats,

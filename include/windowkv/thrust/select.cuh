@@ -94,9 +94,9 @@ struct mark_rank {
   kept_sums* sums;
 
   WINDOWKV_HD void operator()(std::int64_t rank) const {
-    bool const is_kept = rule == fill::within_budget ? running[rank] <= budget
-                                                     : running[window_count - 1] - running[rank] >=
-                                                           review - budget;  // dropped behind
+    std::int64_t const behind = running[window_count - 1] - running[rank];
+    bool const is_kept =
+        rule == fill::within_budget ? running[rank] <= budget : behind >= std::int64_t{review} - budget;
     int const w = index_of_rank_key(keys[rank]);
     int const begin = windows.begin(w, review);
     int const end = windows.end(w, review);

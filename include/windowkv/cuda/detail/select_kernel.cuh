@@ -488,6 +488,7 @@ __global__ void __launch_bounds__(select_threads, 1)
   if (threadIdx.x == 0) shared.total = static_cast<int>(take_ticket(item.ticket));
   __syncthreads();
   if (shared.total + 1 != item.blocks) return;
+  if (threadIdx.x == 0) *item.ticket = 0;  // a graph may replay the selection alone
   list_type(item, scoring.windows, review, selector.rule, shared).select(tokens, suffix);
 }
 

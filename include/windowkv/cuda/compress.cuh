@@ -132,12 +132,12 @@ status select_all(cuda_executor<HeadDims> const& on, run_list<Method> const& bat
 /// Queues the compression of a batch of prompts, all layers at once and in place: one launch (two where the
 /// keys must be read twice) to score all scoring layers of all sequences, one to select, one to compact.
 /// Batches too large for a kernel's parameters (about 250 scoring or 300 compacted layers over all sequences,
-/// 64 sequences), and sequences of the other task, take one more of each.
+/// 64 sequences), and sequences of another task or with other policies, take one more of each.
 ///
 /// Results of a sequence do not depend on the batch it is in.
 ///
 /// @param runs       [count] compressions, just begun with `schedule::batched`, each with its own workspace.
-///                   Their plans come from one method, apart from its budget, and one model.
+///                   Their plans are for one model.
 /// @param source_of  callable: source_of(sequence, layer) is the layer's `suffix_queries`, `attention_rows`
 /// or
 ///                   `token_scores` (device memory); asked for scoring layers only. The latter two take one

@@ -174,23 +174,31 @@ std::int64_t slot_floats_of(plan_data const& p, Scoring const& scoring) {
   return most;
 }
 
-/// Assigns score slots to scoring layers and returns how many there are.
+/// Assigns score slots to scoring layers and returns how many there are: one each, or, layer by layer, as
+/// many per score buffer as the largest of its groups has.
 inline int assign_score_slots(plan_data const& p, schedule when, std::int16_t (&slot)[max_layers]) {
-  int most_scoring = 0;
+  int places[max_layers] = {};  // of each score buffer
+  int first_place[max_layers + 1] = {};
   for (int g = 0; g < p.groups; ++g) {
-    if (p.group[g].keeps_all == 0 && p.group[g].scoring_layers > most_scoring)
-      most_scoring = p.group[g].scoring_layers;
+    group_plan const& group = p.group[g];
+    if (group.keeps_all != 0) continue;
+    int& most = places[group.score_buffer];
+    if (when == schedule::batched) {
+      most += group.scoring_layers;
+    } else if (group.scoring_layers > most) {
+      most = group.scoring_layers;
+    }
   }
-  int used = 0;
-  int scored[max_layers] = {};
+  for (int b = 0; b < p.score_buffers; ++b) first_place[b + 1] = first_place[b] + places[b];
+  int used[max_layers] = {};  // by buffer if batched, else by group
   for (int l = 0; l < p.shape.layers; ++l) {
     int const g = p.layer[l].group;
     if (g < 0 || p.layer[l].scores == 0 || p.group[g].keeps_all != 0) continue;
-    int const place =
-        when == schedule::batched ? used++ : p.group[g].score_buffer * most_scoring + scored[g]++;
-    slot[l] = static_cast<std::int16_t>(place);
+    int const buffer = p.group[g].score_buffer;
+    int& taken = used[when == schedule::batched ? buffer : g];
+    slot[l] = static_cast<std::int16_t>(first_place[buffer] + taken++);
   }
-  return when == schedule::batched ? used : p.score_buffers * most_scoring;
+  return first_place[p.score_buffers];
 }
 
 /// Counts (with a null base) and hands out the parts of the workspace.

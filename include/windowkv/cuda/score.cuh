@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "windowkv/core/compression.hpp"
@@ -90,17 +91,30 @@ unsigned* record_scoring_on_device(cuda_compression<Method>& run, int layer) {
   return is_first ? access::memory(run).tickets + group : nullptr;
 }
 
+/// True if kernels can be told the policies of `a` for `b`, too. Compares bytes: where padding differs, a
+/// launch more is all that it costs.
+template <class Method>
+bool has_same_rules(plan<Method> const& a, plan<Method> const& b) {
+  if (a.prompt.task != b.prompt.task) return false;
+  auto const is_same = [](auto const& x, auto const& y) {
+    static_assert(std::is_trivially_copyable_v<std::decay_t<decltype(x)>>);
+    return std::memcmp(&x, &y, sizeof x) == 0;  // NOLINT(bugprone-suspicious-memory-comparison)
+  };
+  if (!is_same(a.method.selector, b.method.selector)) return false;
+  return a.prompt.task == task::localization ? is_same(a.method.localization, b.method.localization)
+                                             : is_same(a.method.aggregation, b.method.aggregation);
+}
+
 /// What the layers of one launch have in common.
 struct launch_kind {
-  windowkv::task task = windowkv::task::localization;
   score_form form = score_form::token_sums;
   bool has_log_sum_exp = false;
   bool is_fast = false;
   int suffix = 0;
 
   friend bool operator==(launch_kind const& a, launch_kind const& b) {
-    return a.task == b.task && a.form == b.form && a.has_log_sum_exp == b.has_log_sum_exp &&
-           a.is_fast == b.is_fast && a.suffix == b.suffix;
+    return a.form == b.form && a.has_log_sum_exp == b.has_log_sum_exp && a.is_fast == b.is_fast &&
+           a.suffix == b.suffix;
   }
 };
 
@@ -120,14 +134,14 @@ class score_batch {
     plan_data const& p = run.plan();
     cuda_memory& memory = compression_access::memory(run);
     launch_kind kind;
-    kind.task = p.prompt.task;
     kind.has_log_sum_exp = source.log_sum_exp != nullptr;
     kind.is_fast = fits_tensor_cores(keys, source.queries, facts_.capability);
-    kind.form = with_scoring(run.plan().method, kind.task,
+    kind.form = with_scoring(run.plan().method, p.prompt.task,
                              [&](auto const& scoring) { return form_of(p, scoring, kind.has_log_sum_exp); });
     kind.suffix = p.suffix;
-    if (!is_empty() && (!(kind == kind_) || items_ == table_type::capacity ||
-                        (run_ != &run && sequences_ == max_table_sequences))) {
+    if (!is_empty() &&
+        (!(kind == kind_) || !has_same_rules(run_->plan(), run.plan()) || items_ == table_type::capacity ||
+         (run_ != &run && sequences_ == max_table_sequences))) {
       WINDOWKV_TRY(launch());
     }
     if (is_empty()) start_table(p);

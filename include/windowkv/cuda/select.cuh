@@ -18,6 +18,7 @@
 #include "windowkv/cuda/detail/select_kernel.cuh"
 #include "windowkv/cuda/executor.cuh"
 #include "windowkv/cuda/memory.cuh"
+#include "windowkv/cuda/score.cuh"
 #include "windowkv/status.hpp"
 
 namespace windowkv {
@@ -38,19 +39,18 @@ class select_batch {
     if (items_ > 0 &&
         (items_ == select_table::item_capacity ||
          sources_ + planned.scoring_layers > select_table::source_capacity ||
-         (run_ != &run && sequences_ == max_table_sequences) || p.prompt.task != run_->plan().prompt.task)) {
+         (run_ != &run && sequences_ == max_table_sequences) || !has_same_rules(run_->plan(), run.plan()))) {
       WINDOWKV_TRY(launch());
     }
-    if (items_ == 0) {
+    table_.counts_suffix = run.plan().method.budget.counts_suffix;
+    if (planned.keeps_all == 0) {  // then N > S, so S is the method's
       with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) {
         if constexpr (is_attention_scorer_v<std::decay_t<decltype(scoring.token_scorer)>>) {
           table_.rows = row_shape_of(p);
         }
       });
-      table_.kv_heads = p.shape.kv_heads;
       table_.score_rows = p.score_rows;
       table_.suffix = p.suffix;
-      table_.counts_suffix = run.plan().method.budget.counts_suffix;
     }
     if (sequences_ == 0 || run_ != &run)
       table_.sequences[sequences_++] = sequence_facts(p, memory.device_tokens);

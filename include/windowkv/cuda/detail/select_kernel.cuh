@@ -74,7 +74,6 @@ struct select_table {
   static constexpr int source_capacity = 440;
 
   row_shape rows;
-  int kv_heads = 0;
   int score_rows = 1;
   int suffix = 0;
   bool counts_suffix = false;

@@ -29,10 +29,13 @@ function(windowkv_add_program name)
   target_link_libraries(${name} PRIVATE windowkv::windowkv windowkv_build_flags Threads::Threads)
 endfunction()
 
-# windowkv_add_cuda_program(<name> <source>...): the same for .cu sources; where WINDOWKV_HAS_NVCC.
+# windowkv_add_cuda_program(<name> <source>...): the same for .cu sources; where WINDOWKV_HAS_NVCC. The target
+# windowkv_cuda_programs builds them all.
+add_custom_target(windowkv_cuda_programs)
 function(windowkv_add_cuda_program name)
   windowkv_add_program(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE windowkv::cuda)
+  add_dependencies(windowkv_cuda_programs ${name})
   set_property(TARGET ${name} PROPERTY CUDA_STANDARD_REQUIRED ON)
   if(NOT CMAKE_CUDA_STANDARD)
     set_property(TARGET ${name} PROPERTY CUDA_STANDARD 17)

@@ -21,6 +21,17 @@ have_catch2() {
 }
 have_benchmark() { echo "#include <benchmark/benchmark.h>" | "${CXX:-c++}" -std=c++17 -E -x c++ -; }
 
+# The folder of the CUDA toolkit, if its compiler is there: nothing here installs that one.
+cuda_toolkit() {
+  for nvcc in "$(command -v nvcc)" "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc"; do
+    if [ -x "$nvcc" ]; then
+      dirname "$(dirname "$(readlink -f "$nvcc")")"
+      return 0
+    fi
+  done
+  return 1
+}
+
 want_build_tools() {
   want g++ have_compiler
   want cmake command -v cmake

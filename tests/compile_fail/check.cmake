@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The windowkv authors
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-# cmake -D compiler=... -D standard=17 -D include=... -D source=... -P check.cmake
+# cmake -D compiler=... -D standard=17 -D flags=... -D include=... -D source=... -P check.cmake
 function(fail reason)
   message("${reason}") # apart, as a fatal error would break the line
   message(FATAL_ERROR "${source} failed the check")
@@ -12,7 +12,7 @@ if(NOT expectations)
 endif()
 
 set(ENV{LC_ALL} C)
-execute_process(COMMAND ${compiler} -std=c++${standard} -fsyntax-only -I ${include} ${source}
+execute_process(COMMAND ${compiler} -std=c++${standard} ${flags} -I ${include} ${source}
                 RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
 if(status EQUAL 0)
   fail("The source compiles, but must not")

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The windowkv authors
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// expect: windowkv: a method with external_scores is scored from token_scores, not from attention rows
+// expect: is scored from token_scores, not from queries and keys or attention rows
 #include "windowkv/windowkv.hpp"
 
 namespace wkv = windowkv;

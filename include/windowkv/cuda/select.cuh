@@ -42,7 +42,6 @@ class select_batch {
          (run_ != &run && sequences_ == max_table_sequences) || !has_same_rules(run_->plan(), run.plan()))) {
       WINDOWKV_TRY(launch());
     }
-    table_.counts_suffix = run.plan().method.budget.counts_suffix;
     if (planned.keeps_all == 0) {  // then N > S, so S is the method's
       with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) {
         if constexpr (is_attention_scorer_v<std::decay_t<decltype(scoring.token_scorer)>>) {
@@ -69,6 +68,7 @@ class select_batch {
     item.suffix = planned.suffix;
     item.review_budget = planned.review_budget;
     item.sequence = static_cast<std::int16_t>(sequences_ - 1);
+    item.counts_suffix = run.plan().method.budget.counts_suffix;
     item.keeps_all = planned.keeps_all != 0;
     item.first_source = static_cast<std::int16_t>(sources_);
     item.sources = 0;

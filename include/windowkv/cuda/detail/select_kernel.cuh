@@ -64,6 +64,7 @@ struct select_item {
   std::int16_t sequence = 0;
   std::int16_t first_source = 0;
   std::int16_t sources = 0;
+  bool counts_suffix = false;  ///< whether `budget` pays for the suffix
   bool keeps_all = false;
   bool is_staged = false;
 };
@@ -76,7 +77,6 @@ struct select_table {
   row_shape rows;
   int score_rows = 1;
   int suffix = 0;
-  bool counts_suffix = false;
   sequence_facts sequences[max_table_sequences];
   select_item items[item_capacity];
   score_source sources[source_capacity];
@@ -432,7 +432,7 @@ __global__ void __launch_bounds__(select_threads, 1)
   int const tokens = facts.tokens_now();
   int const review = facts.review_now();
   int const suffix = item.suffix < tokens ? item.suffix : tokens;
-  if (item.keeps_all || (table.counts_suffix ? tokens : review) <= item.budget) {
+  if (item.keeps_all || (item.counts_suffix ? tokens : review) <= item.budget) {
     list_all(item, scoring.windows, tokens, review);
     return;
   }

@@ -67,7 +67,7 @@ std::string describe(json const& options) {
 
 }  // namespace
 
-outcome check_windowkv_budgets(golden_case const& c) {
+outcome check_windowkv_budgets(golden_case const& c, backend /*which*/) {
   outcome out;
   std::string failures;
   std::string differences;

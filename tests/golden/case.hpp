@@ -48,7 +48,12 @@ struct outcome {
   double worst_score_error = 0;  ///< relative, as a share of what is tolerated
 };
 
-outcome check_windowkv(golden_case const& c);
-outcome check_windowkv_budgets(golden_case const& c);
+enum class backend { host, cuda, thrust };
+
+/// False if the program was built without it.
+bool has_backend(backend which);
+
+outcome check_windowkv(golden_case const& c, backend which);
+outcome check_windowkv_budgets(golden_case const& c, backend which);
 
 }  // namespace golden

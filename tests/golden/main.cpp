@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The windowkv authors
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-// windowkv_golden DIR...: replays recorded cases (README.md beside this file) through the library.
+// windowkv_golden [--backend host|cuda|thrust] DIR...: replays recorded cases (README.md beside this file)
+// through the library.
 
 #include <cstdio>
 #include <exception>
@@ -18,19 +19,19 @@ using golden::verdict;
 /// Everything that is known about one `method` of the format. A method without an entry is not applicable.
 struct runner {
   char const* method;
-  outcome (*check)(golden::golden_case const&);
+  outcome (*check)(golden::golden_case const&, golden::backend);
 };
 constexpr runner runners[] = {
     {"windowkv", golden::check_windowkv},
     {"windowkv_budgets", golden::check_windowkv_budgets},
 };
 
-outcome run_case(std::filesystem::path const& folder) {
+outcome run_case(std::filesystem::path const& folder, golden::backend which) {
   try {
     golden::golden_case const c = golden::load_case(folder);
     std::string const& method = c.description["method"].string();
     for (runner const& r : runners) {
-      if (method == r.method) return r.check(c);
+      if (method == r.method) return r.check(c, which);
     }
     outcome skipped;
     skipped.text = "not applicable: method " + method + " is not expressible yet";
@@ -60,16 +61,33 @@ struct totals {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: windowkv_golden DIR...   (a folder of cases, or one case)\n");
+  int first = 1;
+  golden::backend which = golden::backend::host;
+  bool is_understood = true;
+  if (argc > 2 && std::string(argv[1]) == "--backend") {
+    std::string const name = argv[2];
+    is_understood = name == "host" || name == "cuda" || name == "thrust";
+    which = name == "cuda"     ? golden::backend::cuda
+            : name == "thrust" ? golden::backend::thrust
+                               : golden::backend::host;
+    first = 3;
+  }
+  if (!is_understood || argc <= first) {
+    std::fprintf(
+        stderr,
+        "usage: windowkv_golden [--backend host|cuda|thrust] DIR...   (a folder of cases, or one case)\n");
+    return 2;
+  }
+  if (!golden::has_backend(which)) {
+    std::fprintf(stderr, "windowkv_golden: this program is built without the backend %s\n", argv[2]);
     return 2;
   }
   constexpr char const* names[] = {"passed", "FAILED", "n/a   "};
   totals sum;
-  for (int i = 1; i < argc; ++i) {
+  for (int i = first; i < argc; ++i) {
     try {
       for (auto const& folder : golden::find_cases(argv[i])) {
-        outcome const o = run_case(folder);
+        outcome const o = run_case(folder, which);
         std::printf("%s %s: %s\n", names[static_cast<int>(o.result)], folder.filename().string().c_str(),
                     o.text.c_str());
         sum.add(o);

@@ -21,22 +21,11 @@
 #include "case.hpp"
 #include "compare.hpp"
 #include "json.hpp"
+#include "pipeline.hpp"
 #include "settings.hpp"
-#include "windowkv/windowkv.hpp"
 
 namespace golden {
 namespace {
-
-namespace wkv = windowkv;
-
-void require_ok(wkv::status const& status) {
-  if (!status.ok()) throw std::runtime_error(status.message().text);
-}
-template <class T>
-T value_of(wkv::result<T> result) {
-  require_ok(result.error());
-  return *std::move(result);
-}
 
 /// One call of the original: a layer that was compressed.
 struct layer_call {
@@ -133,39 +122,18 @@ double largest_logit(QueryPlane const& queries, KeyPlane const& keys, int suffix
   return static_cast<double>(largest) / std::sqrt(static_cast<double>(keys.head_dim));
 }
 
-/// A plan, its workspace and the compression between them; stays where it was made.
-template <class Method>
-class pipeline {
- public:
-  pipeline(Method const& method, wkv::model_shape const& shape, wkv::prompt const& prompt)
-      : plan_(value_of(wkv::make_plan(method, shape, prompt))),
-        memory_(plan_.workspace_bytes / sizeof(block) + 1),
-        run_(value_of(wkv::begin(plan_, {memory_.data(), memory_.size() * sizeof(block)}))) {}
-  pipeline(pipeline const&) = delete;
-  pipeline& operator=(pipeline const&) = delete;
-
-  wkv::plan<Method> const& plan() const { return plan_; }
-  wkv::compression<Method>& run() { return run_; }
-
-  /// Windows that the group selected last keeps, best first.
-  std::vector<std::int32_t> ranked_windows(wkv::selection const& chosen) const {
-    std::vector<std::int32_t> ids(chosen.window_ids, chosen.window_ids + chosen.windows);
-    if (plan_.group[chosen.group].keeps_all != 0) return ids;
-    float const* scores = run_.window_scores();
-    std::sort(ids.begin(), ids.end(), [&](std::int32_t a, std::int32_t b) {
-      return wkv::rank_key(scores[a], a) > wkv::rank_key(scores[b], b);
-    });
-    return ids;
-  }
-
- private:
-  struct alignas(wkv::workspace_alignment) block {
-    unsigned char bytes[wkv::workspace_alignment];
-  };
-  wkv::plan<Method> plan_;
-  std::vector<block> memory_;
-  wkv::compression<Method> run_;
-};
+/// Windows that a selection keeps, best first.
+template <class Pipeline>
+std::vector<std::int32_t> ranked_windows(Pipeline const& pipeline, wkv::selection const& chosen) {
+  std::vector<std::int32_t> ids(chosen.window_ids, chosen.window_ids + chosen.windows);
+  if (pipeline.plan().group[chosen.group].keeps_all != 0) return ids;
+  std::vector<float> const scores = pipeline.window_scores(chosen.group);
+  std::sort(ids.begin(), ids.end(), [&](std::int32_t a, std::int32_t b) {
+    return wkv::rank_key(scores[static_cast<std::size_t>(a)], a) >
+           wkv::rank_key(scores[static_cast<std::size_t>(b)], b);
+  });
+  return ids;
+}
 
 /// Keys and values of one layer, in memory of their own.
 template <class Element>
@@ -196,7 +164,7 @@ std::vector<float> rows_in_order(Plane const& compacted, std::vector<std::int32_
 }
 
 /// Replays the calls of one prompt.
-template <class Element, class Method>
+template <class Backend, class Element, class Method>
 class prompt_replay {
  public:
   prompt_replay(golden_case const& c, findings& found, Method const& method, wkv::model_shape const& shape,
@@ -216,9 +184,9 @@ class prompt_replay {
       found_.leave_out(call.where, "the layer that leads its group has no call in this prompt");
       return;
     }
-    wkv::selection const chosen = value_of(wkv::select(on_, pipeline_.run(), g));
+    wkv::selection const chosen = pipeline_.select(g);
     layer_cache<Element> const original = cache;
-    require_ok(wkv::compact(on_, pipeline_.run(), call.layer, chosen, cache.view(p)));
+    pipeline_.compact(call.layer, chosen, cache.view(p));
     check_own_rows(call, chosen, original, cache);
     if (call.branch() == "error") {
       json const* error = call.data->find("error");
@@ -278,7 +246,7 @@ class prompt_replay {
     auto const queries = input(call, "Q", p.shape.query_heads, rows);
     wkv::suffix_queries source{
         wkv::head_slot_dim(queries.data(), rows, p.shape.query_heads, p.shape.head_dim)};
-    require_ok(wkv::score(on_, pipeline_.run(), call.layer, source, cache.view(p).keys));
+    pipeline_.score(call.layer, source, cache.view(p).keys);
     if constexpr (!std::is_same_v<Element, float>) {
       rounded_logits_ = 2 * largest_logit(source.queries, cache.view(p).keys, p.suffix);
     }
@@ -292,7 +260,7 @@ class prompt_replay {
     if (is_scored) {
       theirs_[g] = compare_scored(call, chosen, theirs);
     } else if (plan().group[g].keeps_all != 0) {
-      compare_windows(found_, call.where, pipeline_.ranked_windows(chosen), theirs.order, {},
+      compare_windows(found_, call.where, ranked_windows(pipeline_, chosen), theirs.order, {},
                       tolerance_of(call));
       theirs_[g] = {call.index, true};
     } else {
@@ -319,15 +287,18 @@ class prompt_replay {
                                reference const& theirs) {
     wkv::plan_data const& p = plan();
     tolerance const allowed = tolerance_of(call);
-    auto const ranked = pipeline_.ranked_windows(chosen);
+    auto const ranked = ranked_windows(pipeline_, chosen);
     if (p.review > 0) {
       int const batch = case_.description["shape"]["B"].small_integer();
       require_shape(theirs.token_scores, {batch, p.shape.query_heads / batch, p.review}, "token_scores");
       require_shape(theirs.window_scores, {p.windows}, "window_scores");
       double const score_rtol = allowed.score_rtol * (1 + rounded_logits_);
-      compare_scores(found_, call.where, "token scores", pipeline_.run().token_scores(chosen.group),
-                     theirs.token_scores, score_rtol);
-      compare_scores(found_, call.where, "window scores", pipeline_.run().window_scores(),
+      std::vector<float> const token_scores = pipeline_.token_scores(call.layer);
+      if (!token_scores.empty()) {
+        compare_scores(found_, call.where, "token scores", token_scores.data(), theirs.token_scores,
+                       score_rtol);
+      }
+      compare_scores(found_, call.where, "window scores", pipeline_.window_scores(chosen.group).data(),
                      theirs.window_scores, score_rtol);
       compare_from_stored_scores(call, theirs, allowed);
     }
@@ -346,14 +317,16 @@ class prompt_replay {
   void compare_from_stored_scores(layer_call const& call, reference const& theirs, tolerance const& allowed) {
     wkv::plan_data const& p = plan();
     int const heads = p.shape.query_heads;
-    pipeline from_scores(plan().method.with_token_scorer(wkv::external_scores{heads}), p.shape, p.prompt);
-    wkv::token_scores const source{theirs.token_scores.values.data(), heads, p.review, p.review};
-    require_ok(wkv::score(on_, from_scores.run(), call.layer, source));
-    auto const chosen = value_of(wkv::select(on_, from_scores.run(), p.layer[call.layer].group));
+    auto const method = plan().method.with_token_scorer(wkv::external_scores{heads});
+    typename Backend::template pipeline<std::decay_t<decltype(method)>> from_scores(method, p.shape,
+                                                                                    p.prompt);
+    from_scores.score(call.layer,
+                      wkv::token_scores{theirs.token_scores.values.data(), heads, p.review, p.review});
+    auto const chosen = from_scores.select(p.layer[call.layer].group);
     std::string const where = call.where + "from stored token scores: ";
-    compare_scores(found_, where, "window scores", from_scores.run().window_scores(), theirs.window_scores,
-                   allowed.score_rtol);
-    compare_windows(found_, where, from_scores.ranked_windows(chosen), theirs.order, theirs.window_scores,
+    compare_scores(found_, where, "window scores", from_scores.window_scores(chosen.group).data(),
+                   theirs.window_scores, allowed.score_rtol);
+    compare_windows(found_, where, ranked_windows(from_scores, chosen), theirs.order, theirs.window_scores,
                     allowed);
   }
 
@@ -374,7 +347,7 @@ class prompt_replay {
     } else {  // within the tolerance: the rows are compared for the choice of the original
       cache = original;
       auto const count = static_cast<int>(their_slots.size());
-      require_ok(wkv::compact_in_place(on_, {their_slots.data(), count}, cache.view(p)));
+      require_ok(wkv::compact_in_place(wkv::host_executor<>{}, {their_slots.data(), count}, cache.view(p)));
     }
     if (json const* n_out = call.data->find("n_out")) {
       if (static_cast<std::size_t>(n_out->small_integer()) != their_slots.size()) {
@@ -424,8 +397,7 @@ class prompt_replay {
 
   golden_case const& case_;
   findings& found_;
-  wkv::host_executor<> on_;
-  pipeline<Method> pipeline_;
+  typename Backend::template pipeline<Method> pipeline_;
   /// In a half-precision case the original rounds every logit x twice (the product, then the division), the
   /// library never: with u the rounding unit, x is off by 2 u |x|, so a probability by up to 4 u max|x| of
   /// itself. The case's score_rtol is 2 u, for the roundings of probability and row sum: this is what the
@@ -486,11 +458,11 @@ std::vector<std::vector<layer_call>> prompts_of(std::vector<layer_call> const& c
   return prompts;
 }
 
-template <class Element, class Method>
+template <class Backend, class Element, class Method>
 void replay_calls(golden_case const& c, findings& found, Method const& method, wkv::model_shape const& shape,
                   std::vector<layer_call> const& calls) {
-  prompt_replay<Element, Method> replay(c, found, method, shape,
-                                        {calls.front().tokens, calls.front().options.task});
+  prompt_replay<Backend, Element, Method> replay(c, found, method, shape,
+                                                 {calls.front().tokens, calls.front().options.task});
   for (layer_call const& call : calls) {
     try {
       replay.replay(call);
@@ -501,7 +473,7 @@ void replay_calls(golden_case const& c, findings& found, Method const& method, w
 }
 
 /// Replays the calls of one prompt. `first_budgets`: of every layer, for the case's own options.
-template <class Element>
+template <class Backend, class Element>
 void replay_prompt(golden_case const& c, findings& found, std::vector<layer_call> const& calls,
                    std::vector<std::int32_t> const& first_budgets) {
   settings const& options = calls.front().options;
@@ -530,10 +502,10 @@ void replay_prompt(golden_case const& c, findings& found, std::vector<layer_call
     budgets[static_cast<std::size_t>(plan.layer[call.layer].group)] = is_outdated ? first : wanted;
   }
   if (budgets == planned) {
-    replay_calls<Element>(c, found, method_of(options), shape, calls);
+    replay_calls<Backend, Element>(c, found, method_of(options), shape, calls);
   } else {
     wkv::table_budget const table{budgets.data(), plan.groups, false};
-    replay_calls<Element>(c, found, method_of(options).with_budget_shape(table), shape, calls);
+    replay_calls<Backend, Element>(c, found, method_of(options).with_budget_shape(table), shape, calls);
   }
 }
 
@@ -548,9 +520,8 @@ std::vector<std::int32_t> check_budgets(golden_case const& c, findings& found, s
   return budgets;
 }
 
-}  // namespace
-
-outcome check_windowkv(golden_case const& c) {
+template <class Backend>
+outcome check_on(golden_case const& c) {
   require(!c.calls().empty(), "no calls in the case");
   settings options;
   options.read_budget_options(c.description["params"]);
@@ -580,16 +551,48 @@ outcome check_windowkv(golden_case const& c) {
   std::string const& dtype = c.description["dtype"].string();
   for (auto const& prompt : prompts_of(calls)) {
     if (dtype == "float32") {
-      replay_prompt<float>(c, found, prompt, budgets);
+      replay_prompt<Backend, float>(c, found, prompt, budgets);
     } else if (dtype == "float16") {
-      replay_prompt<wkv::float16>(c, found, prompt, budgets);
+      replay_prompt<Backend, wkv::float16>(c, found, prompt, budgets);
     } else if (dtype == "bfloat16") {
-      replay_prompt<wkv::bfloat16>(c, found, prompt, budgets);
+      replay_prompt<Backend, wkv::bfloat16>(c, found, prompt, budgets);
     } else {
       throw std::runtime_error("dtype " + dtype + " is unknown");
     }
   }
   return found.result();
+}
+
+}  // namespace
+
+bool has_backend(backend which) {
+  switch (which) {
+    case backend::cuda:
+#if defined(GOLDEN_WITH_CUDA)
+      return true;
+#else
+      return false;
+#endif
+    case backend::thrust:
+#if defined(GOLDEN_WITH_THRUST)
+      return true;
+#else
+      return false;
+#endif
+    default:
+      return true;
+  }
+}
+
+outcome check_windowkv(golden_case const& c, backend which) {
+  require(has_backend(which), "the program is built without this backend");
+#if defined(GOLDEN_WITH_CUDA)
+  if (which == backend::cuda) return check_on<cuda_backend>(c);
+#endif
+#if defined(GOLDEN_WITH_THRUST)
+  if (which == backend::thrust) return check_on<thrust_backend>(c);
+#endif
+  return check_on<host_backend>(c);
 }
 
 }  // namespace golden

@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: 2026 The windowkv authors
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# Called by the tests in CMakeLists.txt, which lists the variables.
+if(host)
+  set(host -ccbin ${host})
+endif()
+execute_process(COMMAND ${compiler} -std=c++${standard} -arch=sm_${architecture} ${host} ${flags} -I ${include}
+                        -Xptxas -v -cubin -o ${output} ${source}
+                RESULT_VARIABLE status OUTPUT_VARIABLE log ERROR_VARIABLE log)
+file(REMOVE ${output})
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "${log}")
+endif()
+
+file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/ceilings.txt ceilings REGEX "^[0-9]+ ")
+# Architectures without the instruction for bf16 never launch some kernels; spills are looked at where it matters.
+set(may_spill OFF)
+if(NOT architecture MATCHES "^(80|86|89|90)$")
+  set(may_spill ON)
+endif()
+
+# ptxas says of each kernel: its name, its stack and spills, its registers.
+string(REGEX REPLACE "[;[]|]" "" log "${log}")
+string(REGEX REPLACE "Compiling entry function" ";" kernels "${log}")
+list(POP_FRONT kernels)
+set(complaints "")
+foreach(kernel IN LISTS kernels)
+  if(NOT kernel MATCHES "^ '([^']+)' for 'sm_${architecture}'.* ([0-9]+) bytes stack frame, ([0-9]+) bytes spill stores, ([0-9]+) bytes spill loads.*Used ([0-9]+) registers")
+    message(FATAL_ERROR "ptxas does not say what was expected, but: ${kernel}")
+  endif()
+  set(name ${CMAKE_MATCH_1})
+  set(stack ${CMAKE_MATCH_2})
+  math(EXPR spilled "${CMAKE_MATCH_3} + ${CMAKE_MATCH_4}")
+  set(registers ${CMAKE_MATCH_5})
+  set(most "")
+  foreach(ceiling IN LISTS ceilings)
+    string(REGEX MATCH "^([0-9]+) (.*)$" ceiling "${ceiling}")
+    if(name MATCHES "${CMAKE_MATCH_2}")
+      string(REGEX MATCH "^[0-9]+" most "${ceiling}")
+      break()
+    endif()
+  endforeach()
+  if(most STREQUAL "")
+    list(APPEND complaints "no ceiling is known for ${name}")
+  elseif(registers GREATER most)
+    list(APPEND complaints "${registers} registers, at most ${most}: ${name}")
+  endif()
+  if(spilled GREATER 0 AND NOT may_spill)
+    list(APPEND complaints "${spilled} bytes of spills: ${name}")
+  endif()
+  # Local arrays: a window_top_mean keeps its best tokens in one.
+  if(stack GREATER 0 AND spilled EQUAL 0 AND NOT name MATCHES "window_top_mean")
+    list(APPEND complaints "${stack} bytes of local memory: ${name}")
+  endif()
+endforeach()
+
+list(LENGTH kernels count)
+message("${count} kernels")
+if(count EQUAL 0)
+  list(APPEND complaints "no kernels were compiled")
+endif()
+if(complaints)
+  list(JOIN complaints "\n" complaints)
+  message("${complaints}") # apart, as a fatal error would break the lines
+  message(FATAL_ERROR "${source} failed the check")
+endif()

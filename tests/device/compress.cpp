@@ -231,7 +231,7 @@ TEST_CASE("compress: longer prompts", "[compress]") {
   }
 }
 
-TEST_CASE("compress: large heads", "[compress]") {
+TEST_CASE("compress: large heads", "[compress][sanitize]") {
   WKV_NEEDS_DEVICE();
   for (int head_dim : {96, 128, 256}) {
     cache_case c;

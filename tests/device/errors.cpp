@@ -125,7 +125,7 @@ TEST_CASE("stages in the wrong order", "[errors]") {
   check_refused(wkv::select(f.on, f.run, 0), status_code::wrong_order, "select");
   check_refused(wkv::select(f.on, f.run, 2), status_code::invalid_argument, "group");
   auto const score = [&](int l) {
-    return wkv::score(f.on, f.run, l, f.there.queries(l), f.there.kv(l).keys);
+    return wkv::score(f.on, f.run, l, f.there.queries(0), f.there.kv(0).keys);
   };
   check_refused(score(-1), status_code::invalid_argument, "layer");
   check_refused(score(2), status_code::invalid_argument, "layer");

@@ -56,7 +56,8 @@ bool is_on_tensor_cores(int head_dim, order o, std::size_t margin) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("token scores: shapes of tensor cores", "[score]", wkv::bfloat16, wkv::float16, float) {
+TEMPLATE_TEST_CASE("token scores: shapes of tensor cores", "[score][sanitize]", wkv::bfloat16, wkv::float16,
+                   float) {
   WKV_NEEDS_DEVICE();
   if constexpr (!std::is_same_v<TestType, float>) {
     REQUIRE(is_on_tensor_cores<TestType>(64, order::slot_head_dim, 0));

@@ -52,6 +52,8 @@ enum class backend { host, cuda, thrust };
 
 /// False if the program was built without it.
 bool has_backend(backend which);
+/// False if it needs a GPU and there is none.
+bool has_device(backend which);
 
 outcome check_windowkv(golden_case const& c, backend which);
 outcome check_windowkv_budgets(golden_case const& c, backend which);

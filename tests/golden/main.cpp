@@ -5,6 +5,7 @@
 // through the library.
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <string>
@@ -81,6 +82,11 @@ int main(int argc, char** argv) {
   if (!golden::has_backend(which)) {
     std::fprintf(stderr, "windowkv_golden: this program is built without the backend %s\n", argv[2]);
     return 2;
+  }
+  if (!golden::has_device(which)) {
+    std::printf("skipped: no CUDA device\n");
+    char const* const required = std::getenv("WINDOWKV_REQUIRE_GPU");
+    return required != nullptr && std::string(required) == "1" ? 1 : 77;  // 77: CTest counts it as skipped
   }
   constexpr char const* names[] = {"passed", "FAILED", "n/a   "};
   totals sum;

@@ -584,6 +584,15 @@ bool has_backend(backend which) {
   }
 }
 
+bool has_device([[maybe_unused]] backend which) {
+#if defined(__CUDACC__)
+  int devices = 0;
+  return which == backend::host || (cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0);
+#else
+  return true;
+#endif
+}
+
 outcome check_windowkv(golden_case const& c, backend which) {
   require(has_backend(which), "the program is built without this backend");
 #if defined(GOLDEN_WITH_CUDA)

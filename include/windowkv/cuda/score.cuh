@@ -231,9 +231,9 @@ class score_batch {
       rule.window_width = scoring.windows.width;
     }
     fold_memory<is_weighted_sum_v<token_scorer>> memory;
-    int const floats = memory.carve(nullptr, tiles, form == score_form::window_sums);
+    int const fold_floats = memory.carve(nullptr, tiles, form == score_form::window_sums);
     return detail::launch(on_.stream, grid, threads,
-                          key_bytes + static_cast<std::size_t>(floats) * sizeof(float),
+                          key_bytes + static_cast<std::size_t>(fold_floats) * sizeof(float),
                           fold_kernel<Tiles, table_type, token_scorer, window_scorer>, table_, rule);
   }
 

@@ -186,7 +186,7 @@ class plain_tiles {
   static constexpr int pair_tokens = 16;
 
   WINDOWKV_HD static std::size_t shared_bytes(Table const& table) {
-    return static_cast<std::size_t>(pair_tokens) * row_floats(table.head_dim) * sizeof(float);
+    return static_cast<std::size_t>(pair_tokens * row_floats(table.head_dim)) * sizeof(float);
   }
 
   __device__ plain_tiles(Table const& table, item_type const& item, row_place const& place, int tokens,

@@ -77,6 +77,8 @@ TEST_CASE("a length on the device: as if it had been planned", "[lengths]") {
     }
     wkv::table_budget const small{budgets, 1, false};
     check_lengths<wkv::bfloat16>(wkv::default_method(2).with_budget_shape(small), kind);
+    std::int32_t const negative[] = {20, -3};  // as the paper's series may end: the suffix alone stays
+    check_lengths<wkv::bfloat16>(paper({negative, 2, false}, 1), kind);
     std::int32_t const tiny[] = {9, 5};  // less than the suffix
     check_lengths<wkv::bfloat16>(wkv::default_method(1).with_budget_shape(wkv::table_budget{tiny, 2, true}),
                                  kind);

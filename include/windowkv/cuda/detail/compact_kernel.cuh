@@ -95,7 +95,7 @@ __device__ void move_rows(std::int32_t const* slots, int kept, int first_in_step
     WINDOWKV_UNROLL
     for (int s = 0; s < compact_steps; ++s) {
       int const row = first + s * rows_per_step + first_in_step;
-      if (is_used && row < kept) unit[s] = load(slots[row]);
+      unit[s] = load(slots[row < kept ? row : kept - 1]);  // what is not needed is not stored
     }
     __syncthreads();  // no row is overwritten that somebody still has to load
     WINDOWKV_UNROLL
@@ -110,11 +110,12 @@ template <class Unit, class From, class To>
 __device__ void move_slice(From const& from, To const& to, column_cut const& cut, int slice,
                            std::int32_t const* slots, int kept) {
   int const thread = static_cast<int>(threadIdx.x);
-  int const unit = slice * cut.slice_units + thread % cut.slice_units;
+  int const own_unit = slice * cut.slice_units + thread % cut.slice_units;
+  int const unit = own_unit < cut.units ? own_unit : cut.units - 1;
   int const head = unit / cut.units_per_head;
   int const dim = unit % cut.units_per_head * cut.elements_per_unit;
   move_rows<Unit>(
-      slots, kept, thread / cut.slice_units, compact_threads / cut.slice_units, unit < cut.units,
+      slots, kept, thread / cut.slice_units, compact_threads / cut.slice_units, own_unit < cut.units,
       [&](std::int32_t slot) {
         return load_streaming(reinterpret_cast<Unit const*>(from.address(slot, head, dim)));
       },

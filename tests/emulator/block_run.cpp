@@ -26,7 +26,12 @@ block_run* current_block = nullptr;
 bool same_place(call_site a, call_site b) { return a.line == b.line && std::strcmp(a.file, b.file) == 0; }
 
 std::string text(uint3 v) {
-  return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
+  std::string all = "(";  // grown in place: g++ 12 suspects the other way of overlapping copies
+  for (unsigned x : {v.x, v.y, v.z}) {
+    if (all.size() > 1) all += ",";
+    all += std::to_string(x);
+  }
+  return all + ")";
 }
 std::string text(call_site where) { return std::string(where.file) + ":" + std::to_string(where.line); }
 

@@ -566,22 +566,13 @@ outcome check_on(golden_case const& c) {
 }  // namespace
 
 bool has_backend(backend which) {
-  switch (which) {
-    case backend::cuda:
 #if defined(GOLDEN_WITH_CUDA)
-      return true;
-#else
-      return false;
+  if (which == backend::cuda) return true;
 #endif
-    case backend::thrust:
 #if defined(GOLDEN_WITH_THRUST)
-      return true;
-#else
-      return false;
+  if (which == backend::thrust) return true;
 #endif
-    default:
-      return true;
-  }
+  return which == backend::host;
 }
 
 bool has_device([[maybe_unused]] backend which) {

@@ -16,7 +16,7 @@ using wkv_test::message;
 
 template <class Plane>
 std::string problem(Plane const& plane) {
-  return message(wkv::detail::validate_plane(plane, "data", "slots", "heads", "head_dim"));
+  return message(wkv::detail::validate_plane(plane, {"data", "slots", "heads", "head_dim"}));
 }
 std::string problem(dense_layout const& layout, int slots, int heads, int head_dim) {
   return message(layout.validate(slots, heads, head_dim, 4));
@@ -76,7 +76,7 @@ TEST_CASE("a misaligned pointer is refused", "[view]") {
   CHECK(at(6) == "data: got 2, bytes off an alignment of 4");
   auto const half = wkv::slot_head_dim(reinterpret_cast<wkv::float16*>(bytes + 3), 1, 1, 1);
   CHECK(problem(half) == "data: got 1, bytes off an alignment of 2");
-  wkv::status const s = wkv::detail::validate_plane(half, "data", "slots", "heads", "head_dim");
+  wkv::status const s = wkv::detail::validate_plane(half, {"data", "slots", "heads", "head_dim"});
   CHECK(s.code() == wkv::status_code::misaligned);
 }
 

@@ -73,11 +73,19 @@ struct group_state {
   selection chosen;
 };
 
+/// Where a layer's rows are.
+struct layer_storage {
+  storage_identity keys;
+  storage_identity values;
+  std::int32_t const* positions = nullptr;
+};
+
 struct layer_state {
   bool has_scored = false;
   bool is_compacted = false;
   int length = 0;  // slots in use
   std::int64_t row_bytes = 0;
+  layer_storage storage;  // once it is compacted
 };
 
 }  // namespace detail
@@ -153,6 +161,18 @@ result<compression<Method>> begin(plan<Method> const& p, workspace const& memory
 template <class Method>
 result<compression<Method>> begin(plan<Method> const&& p, workspace const& memory) = delete;  // would dangle
 
+/// What an engine lets differ between the layers of one sequence: it decides what evicted tokens save.
+enum class engine_tier : std::uint8_t {
+  /// One list of slots and one length for all layers (llama.cpp, SGLang, TurboMind, MLC, one cache group of
+  /// vLLM): a slot is free only when no layer uses it, so every layer costs as much as the longest.
+  shared_slots,
+  /// Layers have page tables of their own and one length (OpenVINO): attention reads as many slots in every
+  /// layer, so every layer costs as much as the longest here, too.
+  per_layer_tables,
+  /// Every layer has its own length (PyTorch, mlx-lm): it costs what it keeps.
+  per_layer_lengths,
+};
+
 /// One layer before and after.
 struct layer_report {
   int group = -1;
@@ -173,9 +193,45 @@ struct compression_report {
   std::int64_t tokens_before() const { return sum(&layer_report::tokens_before); }
   std::int64_t tokens_after() const { return sum(&layer_report::tokens_after); }
   std::int64_t bytes_before() const { return sum(&layer_report::bytes_before); }
+  /// Keys and values of the tokens that are kept, each layer counted by itself.
   std::int64_t bytes_after() const { return sum(&layer_report::bytes_after); }
 
+  /// Bytes that the prompt takes from a cache of pages of `page_size` slots (1: no pages; less counts as 1):
+  /// a page that is begun is taken whole. The number to compare `bytes_after(tier, page_size)` with.
+  std::int64_t bytes_before(int page_size) const {
+    std::int64_t total = 0;
+    for (int l = 0; l < layers; ++l) {
+      total += is_evictable(layer[l]) ? bytes_of(layer[l], layer[l].tokens_before, page_size)
+                                      : layer[l].bytes_before;
+    }
+    return total;
+  }
+
+  /// Bytes that an engine of this tier still needs, and so what it really saves. Where layers share slots or
+  /// a length, those that keep less than the longest save nothing by it; and only whole pages can be given
+  /// back. `bytes_after()` is the answer of per_layer_lengths without pages. Layers outside the groups are
+  /// taken to have a cache of their own: they set no length and keep their bytes.
+  std::int64_t bytes_after(engine_tier tier, int page_size = 1) const {
+    int longest = 0;
+    for (int l = 0; l < layers; ++l) {
+      if (is_evictable(layer[l]) && layer[l].tokens_after > longest) longest = layer[l].tokens_after;
+    }
+    std::int64_t total = 0;
+    for (int l = 0; l < layers; ++l) {
+      int const slots = tier == engine_tier::per_layer_lengths ? layer[l].tokens_after : longest;
+      total += is_evictable(layer[l]) ? bytes_of(layer[l], slots, page_size) : layer[l].bytes_after;
+    }
+    return total;
+  }
+
  private:
+  static bool is_evictable(layer_report const& one) { return one.group >= 0; }
+  /// Bytes of `slots` slots of a layer, whole pages.
+  static std::int64_t bytes_of(layer_report const& one, std::int64_t slots, std::int64_t page_size) {
+    if (one.tokens_before < 1) return 0;
+    std::int64_t const page = page_size < 1 ? 1 : page_size;
+    return (slots + page - 1) / page * page * (one.bytes_before / one.tokens_before);
+  }
   template <class T>
   std::int64_t sum(T layer_report::*field) const {
     std::int64_t total = 0;

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "windowkv/core/compression.hpp"
+#include "windowkv/core/overlap.hpp"
 #include "windowkv/core/plan.hpp"
 #include "windowkv/core/view.hpp"
 #include "windowkv/policy/method.hpp"
@@ -82,14 +83,20 @@ template <memory_space Backend, class QueryPlane, class KeyPlane>
 status validate_queries_and_keys(plan_data const& p, suffix_queries<QueryPlane> const& source,
                                  KeyPlane const& keys) {
   require_space<Backend, QueryPlane, KeyPlane>();
+  static_assert(is_readable_v<typename QueryPlane::accessor_type>,
+                "windowkv: scoring reads the queries, and this view's elements can only be moved");
+  static_assert(
+      is_readable_v<typename KeyPlane::accessor_type>,
+      "windowkv: scoring reads the keys, and this view's elements can only be moved: pass token_scores or "
+      "attention_rows");
   QueryPlane const& q = source.queries;
   WINDOWKV_TRY(require(q.slots >= p.suffix, "queries.slots (suffix rows)", q.slots, "must be at least",
                        p.suffix, status_code::insufficient_queries));
-  WINDOWKV_TRY(validate_plane(q, "queries.data", "queries.slots", "queries.heads", "queries.head_dim"));
+  WINDOWKV_TRY(validate_plane(q, query_names));
   WINDOWKV_TRY(require_aligned("queries.log_sum_exp", source.log_sum_exp, alignof(float)));
   WINDOWKV_TRY(require_equal("queries.heads", q.heads, p.shape.query_heads));
   WINDOWKV_TRY(require_equal("queries.head_dim", q.head_dim, p.shape.head_dim));
-  WINDOWKV_TRY(validate_plane(keys, "keys.data", "keys.slots", "keys.heads", "keys.head_dim"));
+  WINDOWKV_TRY(validate_plane(keys, key_names));
   WINDOWKV_TRY(require_equal("keys.heads", keys.heads, p.shape.kv_heads));
   WINDOWKV_TRY(require_equal("keys.head_dim", keys.head_dim, p.shape.head_dim));
   return require_at_least("keys.slots (tokens of the prompt)", keys.slots, p.prompt.tokens);
@@ -135,10 +142,17 @@ constexpr void require_attention_scorer() {
 template <memory_space Backend, class KeyPlane, class ValuePlane>
 status validate_kv(kv_view<KeyPlane, ValuePlane> const& kv) {
   require_space<Backend, KeyPlane, ValuePlane>();
-  WINDOWKV_TRY(validate_plane(kv.keys, "keys.data", "keys.slots", "keys.heads", "keys.head_dim"));
-  WINDOWKV_TRY(validate_plane(kv.values, "values.data", "values.slots", "values.heads", "values.head_dim"));
-  WINDOWKV_TRY(require_equal("values.heads", kv.values.heads, kv.keys.heads));
+  WINDOWKV_TRY(validate_plane(kv.keys, key_names));
+  if constexpr (!is_absent_v<ValuePlane>) {
+    WINDOWKV_TRY(validate_plane(kv.values, value_names));
+    if constexpr (is_readable_v<typename KeyPlane::accessor_type> &&
+                  is_readable_v<typename ValuePlane::accessor_type>) {
+      WINDOWKV_TRY(require_equal("values.heads", kv.values.heads, kv.keys.heads));
+    }
+    WINDOWKV_TRY(require_apart(kv.keys, kv.values, "keys and values"));
+  }
   WINDOWKV_TRY(require_aligned("kv_view.positions", kv.positions, alignof(std::int32_t)));
+  WINDOWKV_TRY(require_at_least("kv_view.shared_slots", kv.shared_slots, 0));
   if (kv.rotation == key_rotation::at_attention && kv.positions == nullptr) {
     return status::failure(
         status_code::unsupported, "kv_view.positions",
@@ -148,31 +162,153 @@ status validate_kv(kv_view<KeyPlane, ValuePlane> const& kv) {
   return {};
 }
 
+/// Every slot of both planes that a stage reads must exist.
+template <class KeyPlane, class ValuePlane>
+status require_slots(kv_view<KeyPlane, ValuePlane> const& kv, int slots) {
+  WINDOWKV_TRY(require_at_least("keys.slots (tokens of the prompt)", kv.keys.slots, slots));
+  if constexpr (!is_absent_v<ValuePlane>) {
+    WINDOWKV_TRY(require_at_least("values.slots (tokens of the prompt)", kv.values.slots, slots));
+  }
+  return {};
+}
+
+template <class KeyPlane, class ValuePlane>
+int granularity_of(kv_view<KeyPlane, ValuePlane> const& kv) {
+  int const keys = kv.keys.granularity();
+  if constexpr (is_absent_v<ValuePlane>) {
+    return keys;
+  } else {
+    int const values = kv.values.granularity();
+    return keys % values == 0 ? keys : values % keys == 0 ? values : keys * values;
+  }
+}
+
 /// One layer's cache, before compaction.
 template <memory_space Backend, class KeyPlane, class ValuePlane>
 status validate_layer(plan_data const& p, int layer, kv_view<KeyPlane, ValuePlane> const& kv) {
   WINDOWKV_TRY(validate_kv<Backend>(kv).at_layer(layer));
-  WINDOWKV_TRY(require_equal("keys.heads", kv.keys.heads, p.shape.kv_heads).at_layer(layer));
-  WINDOWKV_TRY(
-      require_at_least("keys.slots (tokens of the prompt)", kv.keys.slots, p.prompt.tokens).at_layer(layer));
-  return require_at_least("values.slots (tokens of the prompt)", kv.values.slots, p.prompt.tokens)
-      .at_layer(layer);
+  if constexpr (is_readable_v<typename KeyPlane::accessor_type>) {
+    WINDOWKV_TRY(require_equal("keys.heads", kv.keys.heads, p.shape.kv_heads).at_layer(layer));
+  }
+  return require_slots(kv, p.prompt.tokens).at_layer(layer);
 }
 
-/// Where rows are copied to: the same elements, heads and dims, and room for `count` rows.
+template <class From, class To>
+inline constexpr bool has_same_elements_v =
+    is_absent_v<From>
+        ? is_absent_v<To>
+        : std::is_same_v<std::remove_const_t<typename From::element_type>, typename To::element_type>;
+
+/// Rows of `to` must be able to hold rows of `from`, as they are.
+template <class From, class To>
+status validate_copy_of(From const& from, To const& to, int count, plane_names const& names) {
+  if constexpr (!is_absent_v<From>) {
+    using from_accessor = typename From::accessor_type;
+    using to_accessor = typename To::accessor_type;
+    static_assert(has_side_v<from_accessor> == has_side_v<to_accessor>,
+                  "windowkv: compact_copy moves scales along; source and destination must both have them");
+    WINDOWKV_TRY(require_equal(names.heads, to.heads, from.heads));
+    WINDOWKV_TRY(require_equal(names.head_dim, to.head_dim, from.head_dim));
+    WINDOWKV_TRY(require_at_least(names.slots, to.slots, count));
+    WINDOWKV_TRY(require_equal("destination granularity", to.granularity(), from.granularity()));
+    if constexpr (has_side_v<from_accessor>) {
+      WINDOWKV_TRY(validate_copy_of(
+          from.accessor.side, to.accessor.side, pages_of(count, from.granularity()),
+          {"", "destination scales.slots", "destination scales.heads", "destination scales.head_dim"}));
+    }
+    if constexpr (std::is_same_v<from_accessor, to_accessor> && can_differ_v<from_accessor>) {
+      if (!from.accessor.reads_like(to.accessor)) {
+        return status::failure(status_code::invalid_argument, names.data,
+                               "has another scale than the source, and elements are moved as they are");
+      }
+    }
+    return require_apart(from, to, names.data);
+  }
+  return {};
+}
+
+/// Where rows are copied to: the same elements, heads and dims, room for `count` rows, and other memory.
 template <class FromKeys, class FromValues, class ToKeys, class ToValues>
 status validate_copy(kv_view<FromKeys, FromValues> const& from, kv_view<ToKeys, ToValues> const& to,
                      int count) {
   static_assert(
-      std::is_same_v<std::remove_const_t<typename FromKeys::element_type>, typename ToKeys::element_type> &&
-          std::is_same_v<std::remove_const_t<typename FromValues::element_type>,
-                         typename ToValues::element_type>,
+      has_same_elements_v<FromKeys, ToKeys> && has_same_elements_v<FromValues, ToValues>,
       "windowkv: compact_copy moves rows as they are; source and destination need the same element type");
-  WINDOWKV_TRY(require_equal("destination keys.heads", to.keys.heads, from.keys.heads));
-  WINDOWKV_TRY(require_equal("destination keys.head_dim", to.keys.head_dim, from.keys.head_dim));
-  WINDOWKV_TRY(require_equal("destination values.head_dim", to.values.head_dim, from.values.head_dim));
-  WINDOWKV_TRY(require_at_least("destination keys.slots", to.keys.slots, count));
-  return require_at_least("destination values.slots", to.values.slots, count);
+  WINDOWKV_TRY(require(count == 0 || to.shared_slots == 0, "destination kv_view.shared_slots",
+                       to.shared_slots, "must equal", 0));
+  WINDOWKV_TRY(validate_copy_of(from.keys, to.keys, count,
+                                {"destination keys.data", "destination keys.slots", "destination keys.heads",
+                                 "destination keys.head_dim"}));
+  return validate_copy_of(from.values, to.values, count,
+                          {"destination values.data", "destination values.slots", "destination values.heads",
+                           "destination values.head_dim"});
+}
+
+/// Storage of a layer that was compacted, to know it again.
+template <class KeyPlane, class ValuePlane>
+layer_storage storage_of(kv_view<KeyPlane, ValuePlane> const& kv) {
+  return {identity_of(kv.keys), identity_of(kv.values), kv.positions};
+}
+
+/// Layers may share storage if they keep the same tokens, that is, within a group.
+inline status validate_sharing(plan_data const& p, int layer, layer_storage const& storage, int other,
+                               layer_storage const& other_storage) {
+  if (!(storage.keys == other_storage.keys)) return {};
+  if (!(storage.values == other_storage.values) || storage.positions != other_storage.positions) {
+    return status::failure(status_code::invalid_argument,
+                           "kv_view: the layer shares its keys, but not its values and positions, with layer",
+                           other, "of", p.shape.layers)
+        .at_layer(layer);
+  }
+  return require(p.layer[layer].group == p.layer[other].group, "kv_view: the layer shares storage with layer",
+                 other, "whose group differs; its own is", p.layer[layer].group)
+      .at_layer(layer);
+}
+
+/// The same for all layers of a cache.
+template <class KvOf>
+status validate_sharing(plan_data const& p, KvOf&& kv_of) {
+  for (int l = 0; l < p.shape.layers; ++l) {
+    if (p.layer[l].group < 0) continue;
+    auto const storage = storage_of(kv_of(l));
+    for (int other = 0; other < l; ++other) {
+      if (p.layer[other].group < 0) continue;
+      WINDOWKV_TRY(validate_sharing(p, l, storage, other, storage_of(kv_of(other))));
+    }
+  }
+  return {};
+}
+
+/// True if the rows have been moved already, as those of another layer.
+template <class Run>
+result<bool> has_moved(Run const& run, int layer, layer_storage const& storage) {
+  plan_data const& p = run.plan();
+  for (int other = 0; other < p.shape.layers; ++other) {
+    layer_state const& state = compression_access::layer(run, other);
+    if (!state.is_compacted) continue;
+    WINDOWKV_TRY(validate_sharing(p, layer, storage, other, state.storage));
+    if (storage.keys == state.storage.keys) return true;
+  }
+  return false;
+}
+
+/// Refuses windows that could take apart slots which must stay together: in groups of `tokens` slots, every
+/// window and the suffix must start at a multiple. For backends that cannot look at a selection.
+template <class Method>
+status respects_granularity(plan<Method> const& p, int group, int tokens) {
+  if (tokens == 1 || p.group[group].keeps_all != 0) return {};
+  WINDOWKV_TRY(require(p.group[group].suffix == p.suffix && p.review % tokens == 0,
+                       "granularity (tokens that share a scale): the suffix starts at token",
+                       p.prompt.tokens - p.group[group].suffix, "must be a multiple of", tokens));
+  return with_scoring(p.method, p.prompt.task, [&](auto const& scoring) -> status {
+    for (int i = 0; i < p.windows; ++i) {
+      int const begin = scoring.windows.begin(i, p.review);
+      WINDOWKV_TRY(require(begin % tokens == 0,
+                           "granularity (tokens that share a scale): a window starts at token", begin,
+                           "must be a multiple of", tokens));
+    }
+    return {};
+  });
 }
 
 /// A selection that is not this layer's, or a layer that was compacted before, is refused.

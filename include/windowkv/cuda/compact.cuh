@@ -171,9 +171,7 @@ status compact_copy(cuda_executor<HeadDims> const& on, deferred_selection const&
   WINDOWKV_TRY(detail::validate_deferred(chosen));
   WINDOWKV_TRY(detail::validate_kv<memory_space::device>(from));
   WINDOWKV_TRY(detail::validate_kv<memory_space::device>(to));
-  WINDOWKV_TRY(detail::require_at_least("keys.slots (tokens of the prompt)", from.keys.slots, chosen.tokens));
-  WINDOWKV_TRY(
-      detail::require_at_least("values.slots (tokens of the prompt)", from.values.slots, chosen.tokens));
+  WINDOWKV_TRY(detail::require_slots(from, chosen.tokens));
   WINDOWKV_TRY(detail::validate_copy(from, to, chosen.max_kept));
   WINDOWKV_TRY_ASSIGN(facts, detail::launch_facts_of(on));
   detail::copy_batch<HeadDims, FromKeys, FromValues, ToKeys, ToValues> batch(on, facts);

@@ -12,6 +12,7 @@
 
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/selection.hpp"
+#include "windowkv/core/slot_list.hpp"
 #include "windowkv/core/stages.hpp"
 #include "windowkv/core/view.hpp"
 #include "windowkv/host/executor.hpp"
@@ -19,81 +20,94 @@
 
 namespace windowkv {
 
-/// Kept slots, strictly ascending; host memory.
-struct slot_list {
-  std::int32_t const* slots = nullptr;
-  int count = 0;
-};
-
 namespace detail {
 
-/// How much of one slot is contiguous: all heads, one head, or one element.
-enum class grain { all_heads, one_head, one_element };
-
-inline grain grain_of(dense_layout const& layout, int heads, int head_dim) {
-  if (layout.dim_stride != 1 && head_dim > 1) return grain::one_element;
-  return heads == 1 || layout.head_stride == head_dim ? grain::all_heads : grain::one_head;
-}
-template <class Layout>
-grain grain_of(Layout const&, int /*heads*/, int /*head_dim*/) {
-  return grain::one_element;  // nothing is known about the layout
-}
-
-/// Copies `count` listed slots of the contiguous pieces that start at (head, dim), ascending; works in place.
+/// Copies the listed slots' pieces of `elements` elements that start at (head, unit), ascending, so that it
+/// works in place. Of `tokens` slots that share a row, the first brings it.
 template <class Source, class Destination>
-void move_pieces(Source const& from, Destination const& to, slot_list const& kept, int head, int dim,
-                 int elements) {
+void move_pieces(Source const& from, Destination const& to, slot_list const& kept, int tokens, int head,
+                 int unit, int elements) {
   using element = typename Destination::element_type;
   auto const bytes = static_cast<std::size_t>(elements) * sizeof(element);
-  for (int i = 0; i < kept.count; ++i) {
-    auto const* const source = from.address(kept.slots[i], head, dim);
-    element* const destination = to.address(i, head, dim);
+  for (int i = 0; i < kept.count; i += tokens) {
+    auto const* const source = from.address(kept.slots[i] / tokens, head, unit);
+    element* const destination = to.address(i / tokens, head, unit);
     if (destination != source) std::memmove(destination, source, bytes);
   }
 }
 
+/// Moves the listed rows of one plane in the largest pieces that are contiguous on both sides, and what
+/// belongs to them. `tokens` slots share one row.
 template <class ParallelFor, class Source, class Destination>
 void move_plane(host_executor<ParallelFor> const& on, Source const& from, Destination const& to,
-                slot_list const& kept) {
-  grain const a = grain_of(from.layout, from.heads, from.head_dim);
-  grain const b = grain_of(to.layout, to.heads, to.head_dim);
-  if (a == grain::all_heads && b == grain::all_heads) {
-    move_pieces(from, to, kept, 0, 0, from.heads * from.head_dim);
-    return;
-  }
-  bool const by_head = a != grain::one_element && b != grain::one_element;
-  on.parallel_for(from.heads, [&](int head) {
-    if (by_head) {
-      move_pieces(from, to, kept, head, 0, from.head_dim);
+                slot_list const& kept, int tokens = 1) {
+  if constexpr (!is_absent_v<Source>) {
+    int const units = from.units();
+    int const a = run_of(from.layout, from.heads, units);
+    int const b = run_of(to.layout, to.heads, units);
+    int const run = a < b ? a : b;
+    if (run == from.heads * units) {
+      move_pieces(from, to, kept, tokens, 0, 0, run);
     } else {
-      for (int dim = 0; dim < from.head_dim; ++dim) move_pieces(from, to, kept, head, dim, 1);
+      int const piece = a % run == 0 && b % run == 0 ? (run < units ? run : units) : 1;
+      on.parallel_for(from.heads, [&](int head) {
+        for (int unit = 0; unit < units; unit += piece)
+          move_pieces(from, to, kept, tokens, head, unit, piece);
+      });
     }
-  });
+    if constexpr (has_side_v<typename Source::accessor_type>) {
+      move_plane(on, from.accessor.side, to.accessor.side, kept, from.granularity());
+    }
+  }
 }
 
-inline status validate_slots(slot_list const& kept, int slots) {
-  WINDOWKV_TRY(require_at_least("slot_list.count", kept.count, 0));
-  if (kept.count > 0) WINDOWKV_TRY(require_not_null("slot_list.slots", kept.slots));
-  std::int64_t least = 0;
+/// Slots that share something stay or go together: the list must consist of whole groups of `tokens` slots,
+/// but for the last, which may be the start of one.
+inline status validate_granularity(slot_list const& kept, int tokens) {
+  if (tokens == 1) return {};
   for (int i = 0; i < kept.count; ++i) {
-    WINDOWKV_TRY(require_at_least("slot_list.slots (ascending)", kept.slots[i], least));
-    least = std::int64_t{kept.slots[i]} + 1;
+    int const expected = i % tokens == 0 ? kept.slots[i] / tokens * tokens : kept.slots[i - 1] + 1;
+    WINDOWKV_TRY(require(kept.slots[i] == expected,
+                         "slot_list.slots (slots that share a scale stay together): slot", kept.slots[i],
+                         "in the place of slot", expected));
   }
-  if (kept.count == 0) return {};
-  return require_at_most("slot_list.slots", kept.slots[kept.count - 1], std::int64_t{slots} - 1);
+  return {};
+}
+
+/// Refuses to write slots that others read, too.
+inline status validate_shared(slot_list const& kept, int shared_slots) {
+  int first_written = 0;
+  while (first_written < kept.count && kept.slots[first_written] == first_written) ++first_written;
+  if (first_written == kept.count || first_written >= shared_slots) return {};
+  return status::failure(status_code::unsupported,
+                         "kv_view.shared_slots: compaction in place would write slot", first_written,
+                         "of the shared", shared_slots);
+}
+
+/// The listed slots must exist in all planes, and keep together what must stay together.
+template <class KeyPlane, class ValuePlane>
+status validate_kept(slot_list const& kept, kv_view<KeyPlane, ValuePlane> const& kv) {
+  WINDOWKV_TRY(validate_slots(kept, kv.keys.slots));
+  if constexpr (!is_absent_v<ValuePlane>) WINDOWKV_TRY(validate_slots(kept, kv.values.slots));
+  return validate_granularity(kept, granularity_of(kv));
+}
+template <class KeyPlane, class ValuePlane>
+status validate_move(slot_list const& kept, kv_view<KeyPlane, ValuePlane> const& kv) {
+  WINDOWKV_TRY(validate_kept(kept, kv));
+  return validate_shared(kept, kv.shared_slots);
 }
 
 }  // namespace detail
 
-/// Moves the listed rows of keys, values and positions (where the view has them) to slots [0, count), in
-/// order. Rows behind are left as they are; memory outside the view's heads and dims is not touched. Returns
-/// a failed status, with nothing moved, for lists that do not ascend or leave the view.
+/// Moves the listed rows of keys, values, their scales and positions (where the view has them) to slots
+/// [0, count), in order. Rows behind are left as they are; memory outside the view's heads and dims is not
+/// touched. Returns a failed status, with nothing moved, for lists that do not ascend, leave the view, part
+/// slots that share a scale, or would write a shared slot.
 template <class ParallelFor, class KeyPlane, class ValuePlane>
 status compact_in_place(host_executor<ParallelFor> const& on, slot_list const& kept,
                         kv_view<KeyPlane, ValuePlane> const& kv) {
   WINDOWKV_TRY(detail::validate_kv<memory_space::host>(kv));
-  WINDOWKV_TRY(detail::validate_slots(kept, kv.keys.slots));
-  WINDOWKV_TRY(detail::validate_slots(kept, kv.values.slots));
+  WINDOWKV_TRY(detail::validate_move(kept, kv));
   detail::move_plane(on, kv.keys, kv.keys, kept);
   detail::move_plane(on, kv.values, kv.values, kept);
   if (kv.positions != nullptr) {
@@ -110,8 +124,7 @@ status compact_copy(host_executor<ParallelFor> const& on, slot_list const& kept,
                     kv_view<FromKeys, FromValues> const& from, kv_view<ToKeys, ToValues> const& to) {
   WINDOWKV_TRY(detail::validate_kv<memory_space::host>(from));
   WINDOWKV_TRY(detail::validate_kv<memory_space::host>(to));
-  WINDOWKV_TRY(detail::validate_slots(kept, from.keys.slots));
-  WINDOWKV_TRY(detail::validate_slots(kept, from.values.slots));
+  WINDOWKV_TRY(detail::validate_kept(kept, from));
   WINDOWKV_TRY(detail::validate_copy(from, to, kept.count));
   detail::move_plane(on, from.keys, to.keys, kept);
   detail::move_plane(on, from.values, to.values, kept);
@@ -124,7 +137,8 @@ status compact_copy(host_executor<ParallelFor> const& on, slot_list const& kept,
 }
 
 /// Compacts one layer in place to what its group selected, and records its new length. A layer outside all
-/// groups is left alone. A layer can be compacted once.
+/// groups is left alone. A layer can be compacted once; rows that it shares with a layer of its group move
+/// once.
 template <class ParallelFor, class Method, class KeyPlane, class ValuePlane>
 status compact(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
                selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
@@ -134,8 +148,11 @@ status compact(host_executor<ParallelFor> const& on, compression<Method>& run, i
   WINDOWKV_TRY(detail::validate_layer<memory_space::host>(p, layer, kv));
   WINDOWKV_TRY(detail::must_compact(run, layer, chosen));
   detail::layer_state& state = compression_access::layer(run, layer);
-  WINDOWKV_TRY(compact_in_place(on, {chosen.slots, chosen.kept}, kv).at_layer(layer));
-  state.row_bytes = kv.keys.row_bytes() + kv.values.row_bytes();
+  auto const storage = detail::storage_of(kv);
+  WINDOWKV_TRY_ASSIGN(moved, detail::has_moved(run, layer, storage));
+  if (!moved) WINDOWKV_TRY(compact_in_place(on, {chosen.slots, chosen.kept}, kv).at_layer(layer));
+  state.row_bytes = moved ? 0 : kv.keys.row_bytes() + kv.values.row_bytes();
+  state.storage = storage;
   state.is_compacted = true;
   state.length = chosen.kept;
   return {};

@@ -58,9 +58,60 @@ status compress_layer(host_executor<ParallelFor> const& on, compression<Method>&
   if (group.keeps_all == 0 && access::group(run, g).scored_layers < group.scoring_layers) return {};
   WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
   for (int l = group.first_layer; l <= layer; ++l) {
+    if (is_ready(l)) WINDOWKV_TRY(detail::validate_move({chosen.slots, chosen.kept}, kv_of(l)).at_layer(l));
+  }
+  for (int l = group.first_layer; l <= layer; ++l) {
     if (is_ready(l)) WINDOWKV_TRY(compact(on, run, l, chosen, kv_of(l)));
   }
   return {};
+}
+
+/// Compresses the caches of a batch, in place: sequences of any lengths, budgets and tasks of one method.
+/// Nothing of a sequence depends on the others. No allocation, no synchronisation.
+///
+/// @param runs       [count], begun and not advanced, each with a plan and a workspace of its own
+/// @param source_of  callable: source_of(sequence, layer) is the layer's `suffix_queries`, `attention_rows`
+/// or
+///                   `token_scores`; asked for scoring layers only
+/// @param kv_of      callable: kv_of(sequence, layer) is the layer's `kv_view`
+/// @return a failed status if anything of any sequence is refused: no row has moved then. `report(runs[i])`
+/// sums up
+template <class ParallelFor, class Method, class SourceOf, class KvOf>
+status compress(host_executor<ParallelFor> const& on, compression<Method>* runs, int count,
+                SourceOf&& source_of, KvOf&& kv_of) {
+  WINDOWKV_TRY(detail::require_at_least("compressions", count, 0));
+  auto const for_each_layer = [&](auto&& f) -> status {
+    for (int s = 0; s < count; ++s) {
+      plan_data const& p = runs[s].plan();
+      for (int l = 0; l < p.shape.layers; ++l) {
+        if (p.layer[l].group >= 0) WINDOWKV_TRY(f(s, l, runs[s], p.layer[l].group));
+      }
+    }
+    return {};
+  };
+  auto const validate = [&](int s, int l, compression<Method>& run, int /*group*/) -> status {
+    return detail::validate_layer<memory_space::host>(run.plan(), l, kv_of(s, l));
+  };
+  auto const decide = [&](int s, int l, compression<Method>& run, int group) -> status {
+    if (run.plan().layer[l].scores == 0) return {};
+    WINDOWKV_TRY(detail::score_from(on, run, l, source_of(s, l), kv_of(s, l)));
+    return run.plan().completes_group(l) ? select(on, run, group).error() : status{};
+  };
+  auto const validate_moves = [&](int s, int l, compression<Method>& run, int group) -> status {
+    WINDOWKV_TRY_ASSIGN(chosen, select(on, run, group));
+    return detail::validate_move({chosen.slots, chosen.kept}, kv_of(s, l)).at_layer(l);
+  };
+  auto const move = [&](int s, int l, compression<Method>& run, int group) -> status {
+    WINDOWKV_TRY_ASSIGN(chosen, select(on, run, group));
+    return compact(on, run, l, chosen, kv_of(s, l));
+  };
+  WINDOWKV_TRY(for_each_layer(validate));
+  for (int s = 0; s < count; ++s) {
+    WINDOWKV_TRY(detail::validate_sharing(runs[s].plan(), [&](int l) { return kv_of(s, l); }));
+  }
+  WINDOWKV_TRY(for_each_layer(decide));
+  WINDOWKV_TRY(for_each_layer(validate_moves));
+  return for_each_layer(move);
 }
 
 /// Compresses the cache of one prompt, all layers at once and in place. No allocation, no synchronisation.
@@ -74,20 +125,9 @@ template <class ParallelFor, class Method, class SourceOf, class KvOf>
 result<compression_report> compress(host_executor<ParallelFor> const& on, plan<Method> const& p,
                                     workspace const& memory, SourceOf&& source_of, KvOf&& kv_of) {
   WINDOWKV_TRY_ASSIGN(run, begin(p, memory));
-  for (int l = 0; l < p.shape.layers; ++l) {
-    if (p.layer[l].group >= 0) WINDOWKV_TRY(detail::validate_layer<memory_space::host>(p, l, kv_of(l)));
-  }
-  for (int l = 0; l < p.shape.layers; ++l) {  // decide everything first: a refusal leaves the cache as it was
-    if (p.layer[l].scores == 0) continue;
-    WINDOWKV_TRY(detail::score_from(on, run, l, source_of(l), kv_of(l)));
-    if (p.completes_group(l)) WINDOWKV_TRY(select(on, run, p.layer[l].group).error());
-  }
-  for (int l = 0; l < p.shape.layers; ++l) {
-    int const g = p.layer[l].group;
-    if (g < 0) continue;
-    WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
-    WINDOWKV_TRY(compact(on, run, l, chosen, kv_of(l)));
-  }
+  WINDOWKV_TRY(compress(
+      on, &run, 1, [&](int /*sequence*/, int layer) { return source_of(layer); },
+      [&](int /*sequence*/, int layer) { return kv_of(layer); }));
   return report(run);
 }
 

@@ -89,9 +89,7 @@ status compact_copy(thrust_executor<Policy> const& on, deferred_selection const&
   WINDOWKV_TRY(detail::validate_kv<space>(from));
   WINDOWKV_TRY(detail::validate_kv<space>(to));
   WINDOWKV_TRY(detail::on_thrust::validate_selection(chosen));
-  WINDOWKV_TRY(detail::require_at_least("keys.slots (tokens of the prompt)", from.keys.slots, chosen.tokens));
-  WINDOWKV_TRY(
-      detail::require_at_least("values.slots (tokens of the prompt)", from.values.slots, chosen.tokens));
+  WINDOWKV_TRY(detail::require_slots(from, chosen.tokens));
   WINDOWKV_TRY(detail::validate_copy(from, to, chosen.max_kept));
   detail::on_thrust::move_rows(on, chosen, from, to);
   return {};

@@ -34,11 +34,11 @@ struct plane_reference : Plane::accessor_type {
   explicit plane_reference(Plane const& p)
       : Plane::accessor_type(p.accessor), data(p.data), layout(p.layout) {}
 
-  __device__ element_type* address(std::int64_t slot, std::int64_t head, std::int64_t dim) const {
-    return data + layout(slot, head, dim);
+  __device__ element_type* address(std::int64_t slot, std::int64_t head, std::int64_t unit) const {
+    return layout.address(data, slot, head, unit);
   }
   __device__ float load_float(std::int64_t slot, std::int64_t head, std::int64_t dim) const {
-    return this->load(data, layout(slot, head, dim));
+    return this->load(*address(slot, head, dim / Plane::dims_per_element), slot, head, dim);
   }
 };
 

@@ -32,27 +32,42 @@ inline constexpr float log2_e = 1.44269504088896340736f;
 /// Stands for a hidden logit and for "no maximum yet": finite, so that differences of two never are NaN.
 inline constexpr float lowest_logit = -3e38f;
 
-/// Keys of up to `tile_tokens` tokens as rows of floats: the cache itself where it is contiguous fp32, else a
-/// copy.
+/// Keys of up to `tile_tokens` tokens as rows of floats: the cache itself where it holds contiguous floats,
+/// else a copy.
 template <class KeyPlane>
 class key_tile {
  public:
   key_tile(KeyPlane const& keys, int head, int first, int count) {
-    for (int t = 0; t < tile_tokens; ++t) rows_[t] = row(keys, head, first + (t < count ? t : 0), copy_[t]);
+    int const units = keys.units();
+    int const run = run_of(keys.layout, 1, units);
+    for (int t = 0; t < tile_tokens; ++t) {
+      int const slot = first + (t < count ? t : 0);
+      if constexpr (std::is_same_v<typename KeyPlane::accessor_type, element_accessor<float>> ||
+                    std::is_same_v<typename KeyPlane::accessor_type, element_accessor<float const>>) {
+        if (run == units) {
+          rows_[t] = keys.address(slot, head, 0);
+          continue;
+        }
+      }
+      copy_row(keys, head, slot, run, copy_[t]);
+      rows_[t] = copy_[t];
+    }
   }
   float at(int token, std::int64_t dim) const { return rows_[token][dim]; }
 
  private:
-  static float const* row(KeyPlane const& keys, int head, int slot, float* copy) {
-    using element = std::remove_const_t<typename KeyPlane::element_type>;
-    constexpr bool is_plain =
-        std::is_same_v<element, float> && std::is_same_v<typename KeyPlane::layout_type, dense_layout> &&
-        std::is_same_v<typename KeyPlane::accessor_type, element_accessor<typename KeyPlane::element_type>>;
-    if constexpr (is_plain) {
-      if (keys.layout.dim_stride == 1) return keys.address(slot, head, 0);
+  static void copy_row(KeyPlane const& keys, int head, int slot, int run, float* out) {
+    constexpr int dims = KeyPlane::dims_per_element;
+    int const units = keys.units();
+    for (int unit = 0; unit < units; unit += run) {
+      auto const* const elements = keys.address(slot, head, unit);
+      for (int i = 0; i < run; ++i) {
+        for (int d = 0; d < dims; ++d) {
+          int const dim = (unit + i) * dims + d;
+          out[dim] = keys.accessor.load(elements[i], slot, head, dim);
+        }
+      }
     }
-    for (int d = 0; d < keys.head_dim; ++d) copy[d] = keys.load(slot, head, d);
-    return copy;
   }
 
   float const* rows_[tile_tokens];

@@ -22,42 +22,59 @@ namespace windowkv {
 
 namespace detail {
 
-/// Copies the listed slots' pieces of `elements` elements that start at (head, unit), ascending, so that it
-/// works in place. Of `tokens` slots that share a row, the first brings it.
-template <class Source, class Destination>
-void move_pieces(Source const& from, Destination const& to, slot_list const& kept, int tokens, int head,
-                 int unit, int elements) {
+/// Calls visit(source, destination, bytes) for the listed slots' pieces of `elements` elements that start at
+/// (head, unit), ascending, so that they may be moved in place. Of `tokens` slots that share a row, the first
+/// brings it.
+template <class Source, class Destination, class Visit>
+void visit_pieces(Source const& from, Destination const& to, slot_list const& kept, int tokens, int head,
+                  int unit, int elements, Visit&& visit) {
   using element = typename Destination::element_type;
   auto const bytes = static_cast<std::size_t>(elements) * sizeof(element);
   for (int i = 0; i < kept.count; i += tokens) {
     auto const* const source = from.address(kept.slots[i] / tokens, head, unit);
     element* const destination = to.address(i / tokens, head, unit);
-    if (destination != source) std::memmove(destination, source, bytes);
+    if (destination != source) visit(source, destination, bytes);
   }
 }
 
-/// Moves the listed rows of one plane in the largest pieces that are contiguous on both sides, and what
-/// belongs to them. `tokens` slots share one row.
-template <class ParallelFor, class Source, class Destination>
+/// Moves the listed rows of one plane, and what belongs to them, in the largest pieces that are contiguous on
+/// both sides: visit(source, destination, bytes) for each. `tokens` slots share one row.
+template <class ParallelFor, class Source, class Destination, class Visit>
 void move_plane(host_executor<ParallelFor> const& on, Source const& from, Destination const& to,
-                slot_list const& kept, int tokens = 1) {
+                slot_list const& kept, int tokens, Visit const& visit) {
   if constexpr (!is_absent_v<Source>) {
     int const units = from.units();
     int const a = run_of(from.layout, from.heads, units);
     int const b = run_of(to.layout, to.heads, units);
     int const run = a < b ? a : b;
     if (run == from.heads * units) {
-      move_pieces(from, to, kept, tokens, 0, 0, run);
+      visit_pieces(from, to, kept, tokens, 0, 0, run, visit);
     } else {
       int const piece = a % run == 0 && b % run == 0 ? (run < units ? run : units) : 1;
       on.parallel_for(from.heads, [&](int head) {
-        for (int unit = 0; unit < units; unit += piece)
-          move_pieces(from, to, kept, tokens, head, unit, piece);
+        for (int unit = 0; unit < units; unit += piece) {
+          visit_pieces(from, to, kept, tokens, head, unit, piece, visit);
+        }
       });
     }
     if constexpr (has_side_v<typename Source::accessor_type>) {
-      move_plane(on, from.accessor.side, to.accessor.side, kept, from.granularity());
+      move_plane(on, from.accessor.side, to.accessor.side, kept, from.granularity(), visit);
     }
+  }
+}
+
+/// Copies pieces that may overlap.
+struct move_memory {
+  void operator()(void const* from, void* to, std::size_t bytes) const { std::memmove(to, from, bytes); }
+};
+
+template <class ParallelFor, class FromKeys, class FromValues, class ToKeys, class ToValues>
+void move_rows(host_executor<ParallelFor> const& on, slot_list const& kept,
+               kv_view<FromKeys, FromValues> const& from, kv_view<ToKeys, ToValues> const& to) {
+  move_plane(on, from.keys, to.keys, kept, 1, move_memory{});
+  move_plane(on, from.values, to.values, kept, 1, move_memory{});
+  for (int i = 0; to.positions != nullptr && i < kept.count; ++i) {
+    to.positions[i] = from.positions != nullptr ? from.positions[kept.slots[i]] : kept.slots[i];
   }
 }
 
@@ -108,11 +125,20 @@ status compact_in_place(host_executor<ParallelFor> const& on, slot_list const& k
                         kv_view<KeyPlane, ValuePlane> const& kv) {
   WINDOWKV_TRY(detail::validate_kv<memory_space::host>(kv));
   WINDOWKV_TRY(detail::validate_move(kept, kv));
-  detail::move_plane(on, kv.keys, kv.keys, kept);
-  detail::move_plane(on, kv.values, kv.values, kept);
-  if (kv.positions != nullptr) {
-    for (int i = 0; i < kept.count; ++i) kv.positions[i] = kv.positions[kept.slots[i]];
-  }
+  detail::move_rows(on, kept, kv, kv);
+  return {};
+}
+
+/// For engines with a mover of their own: calls visit(from, to, bytes) for every piece of memory that
+/// compact_in_place would move, keys before values and scales behind what they belong to, within each in an
+/// order that is safe in place (a piece may overlap its own destination). Positions are the caller's. Refuses
+/// what compact_in_place refuses.
+template <class KeyPlane, class ValuePlane, class Visit>
+status for_each_byte_move(slot_list const& kept, kv_view<KeyPlane, ValuePlane> const& kv, Visit&& visit) {
+  WINDOWKV_TRY(detail::validate_kv<memory_space::host>(kv));
+  WINDOWKV_TRY(detail::validate_move(kept, kv));
+  detail::move_plane(host_executor<>{}, kv.keys, kv.keys, kept, 1, visit);
+  detail::move_plane(host_executor<>{}, kv.values, kv.values, kept, 1, visit);
   return {};
 }
 
@@ -126,13 +152,7 @@ status compact_copy(host_executor<ParallelFor> const& on, slot_list const& kept,
   WINDOWKV_TRY(detail::validate_kv<memory_space::host>(to));
   WINDOWKV_TRY(detail::validate_kept(kept, from));
   WINDOWKV_TRY(detail::validate_copy(from, to, kept.count));
-  detail::move_plane(on, from.keys, to.keys, kept);
-  detail::move_plane(on, from.values, to.values, kept);
-  if (to.positions != nullptr) {
-    for (int i = 0; i < kept.count; ++i) {
-      to.positions[i] = from.positions != nullptr ? from.positions[kept.slots[i]] : kept.slots[i];
-    }
-  }
+  detail::move_rows(on, kept, from, to);
   return {};
 }
 

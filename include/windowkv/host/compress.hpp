@@ -90,6 +90,10 @@ status compress(host_executor<ParallelFor> const& on, compression<Method>* runs,
     return {};
   };
   auto const validate = [&](int s, int l, compression<Method>& run, int /*group*/) -> status {
+    if (compression_access::layer(run, l).is_compacted) {
+      return status::failure(status_code::wrong_order, "compact", "the layer has been compacted already")
+          .at_layer(l);
+    }
     return detail::validate_layer<memory_space::host>(run.plan(), l, kv_of(s, l));
   };
   auto const decide = [&](int s, int l, compression<Method>& run, int group) -> status {

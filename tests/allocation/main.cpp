@@ -5,9 +5,11 @@
 // glibc and no sanitizer malloc and its kin as well. Returns the number of failures.
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <vector>
 
 #include "unit/support.hpp"
 #include "windowkv/host/thread_pool.hpp"
@@ -175,6 +177,44 @@ void check_executor(wkv::host_executor<ParallelFor> const& on) {
   check_method<wkv::bfloat16>(on, ours);
 }
 
+/// A paged, quantised cache in a batch, and what engines with movers and page tables of their own call.
+void check_paged_batch() {
+  constexpr int page_size = 16;
+  constexpr int pages = (tokens + page_size - 1) / page_size;
+  std::vector<std::int8_t> numbers(std::size_t{2} * pages * page_size * 2 * 16, 1);
+  std::vector<float> scales(std::size_t{tokens} * 2, 1.f);
+  std::vector<std::int32_t> table(pages);
+  for (int i = 0; i < pages; ++i) table[static_cast<std::size_t>(i)] = (7 * i) % pages;
+  auto const page_plane = [&](int which) {
+    return wkv::paged(numbers.data() + which * pages * page_size * 2 * 16, pages, page_size, 2, 16,
+                      table.data(), pages, tokens);
+  };
+  wkv::kv_view const view{wkv::with_scales(page_plane(0), wkv::slot_head_dim(scales.data(), tokens, 2, 1)),
+                          page_plane(1)};
+  wkv_test::sequence<float> queries(shape, 1, 32);
+  auto const plan = wkv::make_plan(wkv::default_method(5).with_budget(200), {1, 4, 2, 16}, {tokens});
+  wkv_test::scratch const memory(plan->workspace_bytes);
+  auto run = wkv::begin(*plan, memory.get());
+  check_allocates_nothing("compress a batch of paged, quantised caches", [&] {
+    return wkv::compress(
+               wkv_test::serial, &*run, 1, [&](int, int l) { return queries.queries(l); },
+               [&](int, int) { return view; })
+        .ok();
+  });
+  wkv::slot_list const kept{wkv::report(*run).group[0].slots, wkv::report(*run).group[0].kept};
+  std::vector<wkv::slot_move> moves(static_cast<std::size_t>(kept.count));
+  std::vector<std::int32_t> freed(pages);
+  std::vector<std::int32_t> slots(tokens);
+  check_allocates_nothing("move lists and page-table edits", [&] {
+    if (!wkv::list_moves(kept, moves.data(), kept.count)) return false;
+    if (!wkv::for_each_byte_move(kept, view, [](void const*, void*, std::size_t) {})) return false;
+    auto const edit = wkv::edit_page_table<std::int32_t>(
+        kept, tokens, {table.data(), pages, page_size, pages, nullptr},
+        {freed.data(), pages, nullptr, 0, slots.data(), tokens}, wkv::partial_pages::keep_whole);
+    return edit.ok() && edit->freed > 0;
+  });
+}
+
 /// A counter that sees nothing proves nothing.
 void check_the_counter() {
   long const before = allocations;
@@ -200,5 +240,6 @@ int main() {
   check_executor(wkv_test::serial);
   wkv::thread_pool pool(3);
   check_executor(wkv::host_executor{pool.hook()});
+  check_paged_batch();
   return failures;
 }

@@ -156,6 +156,38 @@ TEST_CASE("an exact budget: groups of any sizes and weights", "[budgets]") {
   }
 }
 
+TEST_CASE("a padded budget gives every group the largest count of its shape", "[budgets]") {
+  CHECK(*allocate(wkv::padded_budget<wkv::arithmetic_budget>{}, {2048, {8, 8, 8, 8}}) ==
+        ints{2926, 2926, 2926, 2926});
+  CHECK(*allocate(wkv::padded_budget{wkv::arithmetic_budget{1}}, {512, {8, 8, 8, 8}}) ==
+        ints{4096, 4096, 4096, 4096});  // the last group's
+  CHECK(*allocate(wkv::padded_budget{wkv::exact_budget<wkv::arithmetic_budget>{}},
+                  {1024, {8, 8, 8, 8}, 1200, 20}) == ints{1200, 1200, 1200, 1200});
+  CHECK(*allocate(wkv::padded_budget{wkv::uniform_budget{}}, {100, {8, 3}}) == ints{100, 100});
+  std::int32_t const table[] = {-5, -9, -1};
+  CHECK(*allocate(wkv::padded_budget{wkv::table_budget{table, 3}}, {100, {1, 1, 1}}) == ints{-1, -1, -1});
+  CHECK(message(allocate(wkv::padded_budget{wkv::table_budget{table, 3}}, {100, {1, 1}})) ==
+        "table_budget.groups: got 3, must equal 2");
+  // The counts mean what the shape's mean.
+  CHECK_FALSE(wkv::padded_budget{wkv::arithmetic_budget{}}.counts_suffix);
+  CHECK(wkv::padded_budget{wkv::uniform_budget{}}.counts_suffix);
+  CHECK_FALSE(wkv::padded_budget{wkv::uniform_budget{false}}.counts_suffix);
+  CHECK(wkv::is_budget_v<wkv::padded_budget<wkv::exact_budget<wkv::arithmetic_budget>>>);
+}
+
+TEST_CASE("a padded budget plans one count for all layers", "[budgets]") {
+  wkv::model_shape const shape{20, 2, 1, 4};
+  auto const method = wkv::default_method(8).with_budget(100);
+  auto const series = wkv::make_plan(method, shape, {1000, wkv::task::localization});
+  auto const padded = wkv::make_plan(method.with_budget_shape(wkv::padded_budget{method.budget}), shape,
+                                     {1000, wkv::task::localization});
+  REQUIRE(series);
+  REQUIRE(padded);
+  ints const counts = wkv_test::budgets_of(*series);
+  CHECK(wkv_test::budgets_of(*padded) == ints(3, *std::max_element(counts.begin(), counts.end())));
+  for (int l = 0; l < 20; ++l) CHECK(padded->max_kept(l) == series->max_kept(0));
+}
+
 TEST_CASE("the default method plans exactly L x min(C, N) tokens", "[budgets]") {
   auto const check = [](int layers, int per_group, int budget, int tokens, wkv::task task) {
     auto const plan = wkv::make_plan(wkv::default_method(per_group).with_budget(budget),

@@ -34,26 +34,30 @@ status validate_page_table(Index const* table, int entries, std::int64_t pool_pa
     WINDOWKV_TRY(require_at_most("page table: page", std::int64_t{table[i]}, pool_pages - 1));
   }
   if (is_ascending(table, entries)) return {};
-  constexpr std::int64_t range = 1 << 17;  // pages at a time: 16 KiB of stack
+  constexpr std::int64_t range = 1 << 18;  // pages at a time: 32 KiB of stack
   std::uint64_t is_listed[range / 64];
-  std::int64_t least = INT64_MAX;
-  std::int64_t most = 0;
-  for (int i = 0; i < entries; ++i) {
-    if (table[i] < least) least = table[i];
-    if (table[i] > most) most = table[i];
-  }
-  for (std::int64_t first = least; first <= most; first += range) {
+  std::int64_t first = 0;
+  for (bool is_done = false; !is_done;) {
     std::memset(is_listed, 0, sizeof is_listed);
+    std::int64_t next =
+        pool_pages;  // the least page behind this range: a pass that finds nothing is left out
     for (int i = 0; i < entries; ++i) {
-      std::int64_t const page = table[i] - first;
-      if (page < 0 || page >= range) continue;
+      std::int64_t const listed = table[i];
+      if (listed < first) continue;
+      std::int64_t const page = listed - first;
+      if (page >= range) {
+        if (listed < next) next = listed;
+        continue;
+      }
       std::uint64_t const bit = std::uint64_t{1} << (page % 64);
       if ((is_listed[page / 64] & bit) != 0) {
         return status::failure(status_code::invalid_argument, "page table (a page is listed twice): page",
-                               std::int64_t{table[i]}, "again in entry", i);
+                               listed, "again in entry", i);
       }
       is_listed[page / 64] |= bit;
     }
+    is_done = next == pool_pages;
+    first = next;
   }
   return {};
 }

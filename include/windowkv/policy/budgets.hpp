@@ -105,6 +105,27 @@ struct exact_budget {
 template <class Shape>
 exact_budget(Shape) -> exact_budget<Shape>;
 
+/// Any budget's largest count for every group: one count for all layers, which engines need whose layers
+/// share their slots or their lengths (`engine_tier`). There a layer costs the largest count whatever it
+/// keeps itself, so that what the other groups give up saves no memory; here they keep it. The mean over
+/// layers is then no longer C but the largest count: with the arithmetic series nearly 2C, with
+/// `uniform_budget`, which spends C everywhere, just C.
+template <class Shape>
+struct padded_budget {
+  Shape shape{};
+  bool counts_suffix = shape.counts_suffix;  ///< the counts stay what the shape means by them
+
+  status allocate(budget_request const& request, std::int32_t* out) const {
+    WINDOWKV_TRY(shape.allocate(request, out));
+    std::int32_t largest = INT32_MIN;
+    for (int i = 0; i < request.groups; ++i) largest = out[i] > largest ? out[i] : largest;
+    for (int i = 0; i < request.groups; ++i) out[i] = largest;
+    return {};
+  }
+};
+template <class Shape>
+padded_budget(Shape) -> padded_budget<Shape>;
+
 namespace detail {
 
 template <class T, class = void>

@@ -183,7 +183,7 @@ struct kv_view {
   using value_plane = ValuePlane;
 
   KeyPlane keys;
-  ValuePlane values;
+  ValuePlane values{};
   /// Original position of every slot [slots], moved along with the rows; null where slot = position.
   std::int32_t* positions = nullptr;
   key_rotation rotation = key_rotation::stored;

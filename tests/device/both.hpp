@@ -179,6 +179,22 @@ inline void check_near_selection(device_selection const& got, wkv::selection con
   CHECK(static_cast<double>(most - least) <= tolerance * static_cast<double>(most));
 }
 
+/// A selection of these slots, as a group's selection would have left it.
+struct given_selection {
+  device_array<std::int32_t> slots;
+  device_array<wkv::selection_counts> counts;
+  wkv::deferred_selection chosen;
+
+  given_selection(std::vector<int> const& kept, int tokens, int max_kept)
+      : slots(kept), counts({{static_cast<int>(kept.size()), 0, 1.f}}) {
+    chosen.group = 0;
+    chosen.tokens = tokens;
+    chosen.max_kept = max_kept;
+    chosen.slots = slots.data();
+    chosen.counts = counts.data();
+  }
+};
+
 /// Slots are those of the windows and the newest `suffix` tokens.
 template <class WindowGrouping>
 std::vector<int> slots_of_windows(WindowGrouping const& windows, std::vector<int> const& ids, int review,

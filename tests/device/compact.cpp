@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "both.hpp"
+#include "caches.hpp"
 
 namespace {
 
@@ -20,29 +21,6 @@ template <class T>
 bool same_bytes(std::vector<T> const& a, std::vector<T> const& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
-
-ints random_slots(random_source& random, int tokens, int kept) {
-  ints all = range(0, tokens);
-  while (static_cast<int>(all.size()) > kept)
-    all.erase(all.begin() + random.below(static_cast<int>(all.size())));
-  return all;
-}
-
-/// A selection of these slots, as a group's selection would have left it.
-struct given_selection {
-  device_array<std::int32_t> slots;
-  device_array<wkv::selection_counts> counts;
-  wkv::deferred_selection chosen;
-
-  given_selection(ints const& kept, int tokens, int max_kept)
-      : slots(kept), counts({{static_cast<int>(kept.size()), 0, 1.f}}) {
-    chosen.group = 0;
-    chosen.tokens = tokens;
-    chosen.max_kept = max_kept;
-    chosen.slots = slots.data();
-    chosen.counts = counts.data();
-  }
-};
 
 struct cache_shape {
   int heads;

@@ -59,15 +59,15 @@ inline cudaStream_t stream() {
   }();
   return created;
 }
-inline void* allocate(std::size_t bytes) {
+inline void* allocate(std::size_t size) {
   void* data = nullptr;
-  require_success(cudaMalloc(&data, bytes > 0 ? bytes : 1));
+  require_success(cudaMalloc(&data, size > 0 ? size : 1));
   return data;
 }
 inline void release(void* data) { cudaFree(data); }
 /// Ends when everything queued before has run.
-inline void copy_bytes(void* to, void const* from, std::size_t bytes) {
-  if (bytes > 0) require_success(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()));
+inline void copy_bytes(void* to, void const* from, std::size_t size) {
+  if (size > 0) require_success(cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, stream()));
   require_success(cudaStreamSynchronize(stream()));
 }
 
@@ -79,10 +79,10 @@ constexpr bool has_device() { return true; }
 constexpr bool must_have_device() { return true; }
 constexpr cudaStream_t stream() { return nullptr; }
 inline constexpr std::align_val_t device_alignment{wkv::workspace_alignment};
-inline void* allocate(std::size_t bytes) { return ::operator new(bytes, device_alignment); }
+inline void* allocate(std::size_t size) { return ::operator new(size, device_alignment); }
 inline void release(void* data) { ::operator delete(data, device_alignment); }
-inline void copy_bytes(void* to, void const* from, std::size_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
+inline void copy_bytes(void* to, void const* from, std::size_t size) {
+  if (size > 0) std::memcpy(to, from, size);
 }
 
 #endif
@@ -130,8 +130,8 @@ class device_array {
 };
 
 /// A workspace that was used before.
-inline device_array<unsigned char> dirty_memory(std::size_t bytes) {
-  return device_array<unsigned char>(std::vector<unsigned char>(bytes, 0xa5));
+inline device_array<unsigned char> dirty_memory(std::size_t size) {
+  return device_array<unsigned char>(std::vector<unsigned char>(size, 0xa5));
 }
 
 /// A `stored` plane's memory, canaries included, in device memory.

@@ -24,7 +24,7 @@ wkv::status compress_with(Method const& method, scenario const& s) {
   }
   return wkv::compress(
       on, runs.data(), static_cast<int>(runs.size()), [&](int, int) { return queries_of(s); },
-      [&](int sequence, int) { return kv_of(s, static_cast<std::size_t>(sequence)); });
+      [&](int sequence, int layer) { return kv_of(s, sequence, layer); });
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ wkv::result<std::vector<int>> compress_with(Method const& method, scenario const
   std::vector<int> launches;
   for (int l = 0; l < s.shape.layers; ++l) {
     std::size_t const before = fake_cuda::launches().size();
-    WINDOWKV_TRY(wkv::compress_layer(on, *run, l, queries_of(s), [&](int) { return kv_of(s, 0); }));
+    WINDOWKV_TRY(wkv::compress_layer(on, *run, l, queries_of(s), [&](int k) { return kv_of(s, 0, k); }));
     launches.push_back(static_cast<int>(fake_cuda::launches().size() - before));
   }
   return launches;
@@ -37,5 +37,5 @@ wkv::status copy_layer(scenario const& s) {
   chosen.max_kept = 1024;
   chosen.slots = somewhere_on_the_device<std::int32_t const>();
   chosen.counts = somewhere_on_the_device<wkv::selection_counts const>();
-  return wkv::compact_copy(wkv::cuda_executor<wkv::head_dims<128>>{}, chosen, kv_of(s, 0), kv_of(s, 0));
+  return wkv::compact_copy(wkv::cuda_executor<wkv::head_dims<128>>{}, chosen, kv_of(s, 0, 0), kv_of(s, 0, 1));
 }

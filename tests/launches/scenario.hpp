@@ -48,8 +48,15 @@ inline auto queries_of(scenario const& s) {
       s.has_log_sum_exp ? somewhere_on_the_device<float const>() : nullptr};
 }
 
-inline auto kv_of(scenario const& s, std::size_t sequence) {
-  auto const rows = wkv::in_device_memory(wkv::slot_head_dim(
-      somewhere_on_the_device<wkv::bfloat16>(), s.tokens[sequence], s.shape.kv_heads, s.shape.head_dim));
-  return wkv::kv_view{rows, rows, somewhere_on_the_device<std::int32_t>()};
+/// A cache of its own for every layer of every sequence.
+inline auto kv_of(scenario const& s, int sequence, int layer) {
+  constexpr std::ptrdiff_t bytes = std::ptrdiff_t{1} << 32;  // more than any of the planes takes
+  std::ptrdiff_t const first = 2 * (sequence * std::ptrdiff_t{s.shape.layers} + layer);
+  auto const plane = [&](std::ptrdiff_t index) {
+    auto* const data = somewhere_on_the_device<unsigned char>() + index * bytes;
+    return wkv::in_device_memory(wkv::slot_head_dim(reinterpret_cast<wkv::bfloat16*>(data),
+                                                    s.tokens[static_cast<std::size_t>(sequence)],
+                                                    s.shape.kv_heads, s.shape.head_dim));
+  };
+  return wkv::kv_view{plane(first), plane(first + 1), somewhere_on_the_device<std::int32_t>()};
 }

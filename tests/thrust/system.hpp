@@ -42,14 +42,14 @@ template <class Allocator>
 auto backend_with(Allocator& allocator) {
   return wkv::thrust_executor{thrust::cuda::par_nosync(allocator).on(stream())};
 }
-inline void* allocate(std::size_t bytes) {
+inline void* allocate(std::size_t size) {
   void* data = nullptr;
-  REQUIRE(cudaMalloc(&data, bytes + 1) == cudaSuccess);
+  REQUIRE(cudaMalloc(&data, size + 1) == cudaSuccess);
   return data;
 }
 inline void release(void* data) { cudaFree(data); }
-inline void copy_bytes(void* to, void const* from, std::size_t bytes) {
-  REQUIRE(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()) == cudaSuccess);
+inline void copy_bytes(void* to, void const* from, std::size_t size) {
+  REQUIRE(cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, stream()) == cudaSuccess);
   REQUIRE(cudaStreamSynchronize(stream()) == cudaSuccess);
 }
 
@@ -62,10 +62,10 @@ auto backend_with(Allocator& allocator) {
   return wkv::thrust_executor{thrust::device(allocator)};
 }
 inline constexpr std::align_val_t block_alignment{wkv::workspace_alignment};
-inline void* allocate(std::size_t bytes) { return ::operator new(bytes, block_alignment); }
+inline void* allocate(std::size_t size) { return ::operator new(size, block_alignment); }
 inline void release(void* data) { ::operator delete(data, block_alignment); }
-inline void copy_bytes(void* to, void const* from, std::size_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
+inline void copy_bytes(void* to, void const* from, std::size_t size) {
+  if (size > 0) std::memcpy(to, from, size);
 }
 
 #endif
@@ -134,7 +134,7 @@ inline std::vector<std::uint32_t> bits(std::vector<float> const& values) {
   return all;
 }
 
-inline std::vector<unsigned char> dirty(std::size_t bytes) { return std::vector<unsigned char>(bytes, 0xa5); }
+inline std::vector<unsigned char> dirty(std::size_t size) { return std::vector<unsigned char>(size, 0xa5); }
 
 /// One plan, begun on the host backend and on Thrust.
 template <class Method>

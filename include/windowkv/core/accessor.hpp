@@ -92,7 +92,7 @@ struct token_scaled_accessor {
 
   WINDOWKV_HD float load(T const& element, std::int64_t slot, std::int64_t head, std::int64_t dim) const {
     return detail::load_element(element, dim) *
-           side.load(slot, side.heads == 1 ? 0 : head, dim / dims_per_scale);
+           side.load(slot, side.heads == 1 ? 0 : head, static_cast<std::int32_t>(dim) / dims_per_scale);
   }
 };
 
@@ -109,7 +109,8 @@ struct channel_scaled_accessor {
 
   int granularity() const { return tokens; }
   WINDOWKV_HD float load(T const& element, std::int64_t slot, std::int64_t head, std::int64_t dim) const {
-    return detail::load_element(element, dim) * side.load(slot / tokens, head, dim);
+    return detail::load_element(element, dim) *
+           side.load(static_cast<std::int32_t>(slot) / tokens, head, dim);
   }
 };
 

@@ -67,11 +67,12 @@ struct dense_layout {
   std::int64_t dim_stride = 0;
 
   WINDOWKV_HD std::int64_t operator()(std::int64_t slot, std::int64_t head, std::int64_t unit) const {
-    return slot * slot_stride + head * head_stride + unit * dim_stride;
+    return slot * slot_stride + (head * head_stride + unit * dim_stride);
   }
   template <class T>
   WINDOWKV_HD T* address(T* data, std::int64_t slot, std::int64_t head, std::int64_t unit) const {
-    return data + (*this)(slot, head, unit);
+    T* const column = data + (head * head_stride + unit * dim_stride);  // which many slots have in common
+    return column + slot * slot_stride;
   }
   int run(int heads, int units) const {
     if (dim_stride != 1 && units > 1) return 1;
@@ -103,11 +104,11 @@ struct packed_layout {
   std::int32_t pack = 1;  ///< units
 
   WINDOWKV_HD std::int64_t operator()(std::int64_t slot, std::int64_t head, std::int64_t unit) const {
-    return slot * slot_stride + head * head_stride + unit / pack * pack_stride + unit % pack;
+    return slot * slot_stride + column(head, unit);
   }
   template <class T>
   WINDOWKV_HD T* address(T* data, std::int64_t slot, std::int64_t head, std::int64_t unit) const {
-    return data + (*this)(slot, head, unit);
+    return data + column(head, unit) + slot * slot_stride;
   }
   int run(int /*heads*/, int /*units*/) const { return pack; }
   int axes(int slots, int heads, int units, axis* out) const {
@@ -126,6 +127,12 @@ struct packed_layout {
                                  "must be a multiple of layout.pack", pack));
     axis all[most_axes];
     return detail::validate_axes(all, axes(slots, heads, units, all), element_bytes);
+  }
+
+ private:
+  WINDOWKV_HD std::int64_t column(std::int64_t head, std::int64_t unit) const {
+    auto const u = static_cast<std::int32_t>(unit);  // devices divide 64 bits slowly
+    return head * head_stride + (u / pack * pack_stride + u % pack);
   }
 };
 
@@ -150,8 +157,10 @@ struct paged_layout {
   WINDOWKV_HD T* address(T* data, std::int64_t slot, std::int64_t head, std::int64_t unit) const {
     auto const s = static_cast<std::int32_t>(slot);
     auto const page = static_cast<std::int64_t>(pages[s / page_size]);
-    std::int64_t const in_pool = page < 0 ? 0 : page < pool_pages ? page : pool_pages - 1;
-    return data + in_pool * page_stride + in_page(s % page_size, head, unit);
+    // Negative ones are large, unsigned.
+    std::int64_t const in_pool =
+        static_cast<std::uint64_t>(page) < static_cast<std::uint64_t>(pool_pages) ? page : pool_pages - 1;
+    return in_page.address(data, s % page_size, head, unit) + in_pool * page_stride;
   }
   int run(int heads, int units) const { return in_page.run(heads, units); }
   int axes(int /*slots*/, int heads, int units, axis* out) const {
@@ -190,12 +199,15 @@ struct pointer_table_layout {
   std::int32_t page_size = 1;
   std::int64_t first_byte = 0;  ///< of this plane within every page
   InPage in_page{};
+  /// Bytes that every address in the table is known to be a multiple of; 0: what an element needs. Devices
+  /// cannot look, so 16 is what lets them move 16 bytes at a time.
+  std::int32_t page_alignment = 0;
 
   template <class T>
   WINDOWKV_HD T* address(T* /*data*/, std::int64_t slot, std::int64_t head, std::int64_t unit) const {
     auto const s = static_cast<std::int32_t>(slot);
     auto* const page = static_cast<unsigned char*>(pages[s / page_size]);
-    return reinterpret_cast<T*>(page + first_byte) + in_page(s % page_size, head, unit);
+    return in_page.address(reinterpret_cast<T*>(page + first_byte), s % page_size, head, unit);
   }
   int run(int heads, int units) const { return in_page.run(heads, units); }
   int axes(int /*slots*/, int heads, int units, axis* out) const {
@@ -206,6 +218,7 @@ struct pointer_table_layout {
     WINDOWKV_TRY(detail::require_aligned("layout.pages", pages, alignof(void*)));
     WINDOWKV_TRY(detail::require_at_least("layout.page_size", page_size, 1));
     WINDOWKV_TRY(detail::require_at_least("layout.first_byte", first_byte, 0));
+    WINDOWKV_TRY(detail::require_at_least("layout.page_alignment", page_alignment, 0));
     WINDOWKV_TRY(detail::require_at_least("layout.entries (pages of the plane's slots)", entries,
                                           detail::pages_of(slots, page_size)));
     return in_page.validate(page_size, heads, units, element_bytes);
@@ -215,6 +228,10 @@ struct pointer_table_layout {
     int const used = detail::pages_of(slots, page_size);
     for (int i = 0; i < used; ++i) {
       WINDOWKV_TRY(detail::require_not_null("layout.pages[i]", pages[i]));
+      if (page_alignment > 0) {
+        WINDOWKV_TRY(
+            detail::require_aligned("layout.pages[i] (layout.page_alignment)", pages[i], page_alignment));
+      }
       WINDOWKV_TRY(detail::require_aligned(
           "layout.pages[i]", static_cast<unsigned char const*>(pages[i]) + first_byte, alignment));
     }

@@ -268,12 +268,12 @@ inline status validate_sharing(plan_data const& p, int layer, layer_storage cons
 /// The same for all layers of a cache.
 template <class KvOf>
 status validate_sharing(plan_data const& p, KvOf&& kv_of) {
+  layer_storage storage[max_layers];
   for (int l = 0; l < p.shape.layers; ++l) {
     if (p.layer[l].group < 0) continue;
-    auto const storage = storage_of(kv_of(l));
+    storage[l] = storage_of(kv_of(l));
     for (int other = 0; other < l; ++other) {
-      if (p.layer[other].group < 0) continue;
-      WINDOWKV_TRY(validate_sharing(p, l, storage, other, storage_of(kv_of(other))));
+      if (p.layer[other].group >= 0) WINDOWKV_TRY(validate_sharing(p, l, storage[l], other, storage[other]));
     }
   }
   return {};

@@ -8,8 +8,8 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
-#include <type_traits>
 
+#include "windowkv/core/batch.hpp"
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/deferred.hpp"
 #include "windowkv/core/stages.hpp"
@@ -24,43 +24,19 @@
 namespace windowkv {
 namespace detail {
 
-/// True if the plane's rows can be moved 16 bytes at a time.
-template <class Plane>
-bool has_wide_rows(Plane const& p) {
-  if constexpr (std::is_same_v<typename Plane::layout_type, dense_layout>) {
-    constexpr std::int64_t elements = 16 / static_cast<std::int64_t>(sizeof(typename Plane::element_type));
-    return p.layout.dim_stride == 1 && p.head_dim % elements == 0 && p.layout.head_stride % elements == 0 &&
-           p.layout.slot_stride % elements == 0 && is_aligned_to(p.data, 16);
-  } else {
-    static_cast<void>(p);
-    return false;  // nothing is known about the layout
-  }
-}
-
-template <class Plane>
-column_cut cut_columns(Plane const& p, bool is_wide) {
-  column_cut cut;
-  cut.elements_per_unit = is_wide ? 16 / static_cast<int>(sizeof(typename Plane::element_type)) : 1;
-  cut.units_per_head = p.head_dim / cut.elements_per_unit;
-  cut.units = p.heads * cut.units_per_head;
-  return cut;
-}
-
-inline bool operator==(column_cut const& a, column_cut const& b) {
-  return a.units_per_head == b.units_per_head && a.elements_per_unit == b.elements_per_unit &&
-         a.units == b.units;
-}
-
 /// Layers for one launch; `Item` is a `move_item` or a `copy_item`.
 template <class HeadDims, class Item>
 class compact_batch {
  public:
+  using table_type = compact_table<Item>;
+
   compact_batch(cuda_executor<HeadDims> const& on, launch_facts const& facts) : on_(on), facts_(facts) {}
 
   /// Adds a layer whose rows are cut this way; launches first what cannot go along with it.
-  status add(Item const& item, column_cut const& keys, column_cut const& values, int max_kept) {
-    if (items_ > 0 &&
-        (items_ == compact_table<Item>::capacity || !(keys == table_.keys) || !(values == table_.values))) {
+  status add(Item const& item, typename table_type::key_cut const& keys,
+             typename table_type::value_cut const& values, int max_kept) {
+    if (items_ > 0 && (items_ == table_type::capacity || !is_cut_alike(keys, table_.keys) ||
+                       !is_cut_alike(values, table_.values))) {
       WINDOWKV_TRY(launch());
     }
     table_.keys = keys;
@@ -74,20 +50,18 @@ class compact_batch {
     if (items_ == 0) return {};
     // Slices of 256 bytes; narrower ones where there are too few blocks to fill the device.
     std::int64_t const wanted = std::int64_t{facts_.multiprocessors} * facts_.tuning.compact_blocks;
-    int slice_units = table_.keys.elements_per_unit > 1 ? 16 : 32;
-    while (slice_units > 4 && blocks_with(slice_units) < wanted) slice_units /= 2;
-    std::int64_t const blocks = blocks_with(slice_units);
+    int slice_words = table_.keys.own.word_bytes == wide_word_bytes ? 16 : 32;
+    while (slice_words > 4 && items_ * cut_into(slice_words) < wanted) slice_words /= 2;
+    int const slices = cut_into(slice_words);
+    std::int64_t const blocks = std::int64_t{items_} * slices;
     std::int64_t rows_cuts = 1;
     if (!Item::is_in_place) {
-      std::int64_t const batch = compact_steps * (compact_threads / slice_units);
+      std::int64_t const batch = compact_steps * (compact_threads / slice_words);
       rows_cuts = (wanted + blocks - 1) / blocks;
       if (rows_cuts > (most_kept_ + batch - 1) / batch) rows_cuts = (most_kept_ + batch - 1) / batch;
       if (rows_cuts < 1) rows_cuts = 1;
     }
-    cut_into(table_.keys, slice_units);
-    cut_into(table_.values, slice_units);
-    dim3 const grid(static_cast<unsigned>(rows_cuts),
-                    static_cast<unsigned>(table_.keys.slices + table_.values.slices + 1),
+    dim3 const grid(static_cast<unsigned>(rows_cuts), static_cast<unsigned>(slices + 1),
                     static_cast<unsigned>(items_));
     items_ = 0;
     most_kept_ = 0;
@@ -95,20 +69,25 @@ class compact_batch {
   }
 
  private:
-  static void cut_into(column_cut& cut, int slice_units) {
-    cut.slice_units = slice_units;
-    cut.slices = (cut.units + slice_units - 1) / slice_units;
-  }
-  std::int64_t blocks_with(int slice_units) const {
-    return std::int64_t{items_} * ((table_.keys.units + slice_units - 1) / slice_units +
-                                   (table_.values.units + slice_units - 1) / slice_units);
+  /// Cuts all planes into slices of at most `slice_words` words and returns how many there are.
+  int cut_into(int slice_words) {
+    int slices = 0;
+    auto const cut = [&](column_cut& columns) {
+      columns.slice_words = slice_words;
+      while (columns.slice_words / 2 >= columns.words) columns.slice_words /= 2;
+      columns.slices = (columns.words + columns.slice_words - 1) / columns.slice_words;
+      slices += columns.slices;
+    };
+    for_each_cut(table_.keys, cut);
+    for_each_cut(table_.values, cut);
+    return slices;
   }
 
   cuda_executor<HeadDims> const& on_;
   launch_facts facts_;
   int items_ = 0;
   int most_kept_ = 0;
-  compact_table<Item> table_;
+  table_type table_;
 };
 
 template <class HeadDims, class KeyPlane, class ValuePlane>
@@ -124,9 +103,7 @@ status add_move(Batch& batch, deferred_selection const& chosen, kv_view<KeyPlane
   item.positions = kv.positions;
   item.slots = chosen.slots;
   item.counts = chosen.counts;
-  item.tokens = chosen.tokens;
-  return batch.add(item, cut_columns(kv.keys, has_wide_rows(kv.keys)),
-                   cut_columns(kv.values, has_wide_rows(kv.values)), chosen.max_kept);
+  return batch.add(item, cut_plane(kv.keys, kv.keys), cut_plane(kv.values, kv.values), chosen.max_kept);
 }
 
 template <class Batch, class FromKeys, class FromValues, class ToKeys, class ToValues>
@@ -141,61 +118,60 @@ status add_copy(Batch& batch, deferred_selection const& chosen, kv_view<FromKeys
   item.kept_positions = to.positions;
   item.slots = chosen.slots;
   item.counts = chosen.counts;
-  return batch.add(item, cut_columns(from.keys, has_wide_rows(from.keys) && has_wide_rows(to.keys)),
-                   cut_columns(from.values, has_wide_rows(from.values) && has_wide_rows(to.values)),
-                   chosen.max_kept);
+  return batch.add(item, cut_plane(from.keys, to.keys), cut_plane(from.values, to.values), chosen.max_kept);
 }
 
-inline status validate_deferred(deferred_selection const& chosen) {
-  WINDOWKV_TRY(require_not_null("selection.slots", chosen.slots));
-  return require_not_null("selection.counts", chosen.counts);
-}
-
+/// What is not known before the work runs: where the suffix begins.
 template <class Method>
-void record_compaction(cuda_compression<Method>& run, int layer, deferred_selection const& chosen,
-                       std::int64_t row_bytes) {
-  layer_state& state = compression_access::layer(run, layer);
-  state.row_bytes = row_bytes;
-  state.is_compacted = true;
-  state.length = chosen.max_kept;
+status validate_device_length(cuda_compression<Method> const& run, int layer, int granularity) {
+  bool const has_length = compression_access::memory(run).device_tokens != nullptr;
+  plan_data const& p = run.plan();
+  return require(!has_length || granularity == 1 || p.group[p.layer[layer].group].keeps_all != 0,
+                 "granularity (tokens that share a scale), with device_tokens", granularity, "must equal", 1,
+                 status_code::unsupported)
+      .at_layer(layer);
 }
 
 }  // namespace detail
 
-/// Queues the copy of the selected rows of `from` to slots [0, kept) of `to`, which must not overlap it: 1
-/// launch. The two may differ in layout and capacity, not in element type, heads or head dimension. Positions
-/// are written where `to` has them: those of `from`, or the slots themselves.
+/// Queues the copy of the selected rows of `from`, and of their scales, to slots [0, kept) of `to`, which
+/// must not overlap it: 1 launch. The two may differ in layout and capacity, not in element type, heads or
+/// head dimension. Positions are written where `to` has them: those of `from`, or the slots themselves.
+/// Scales that several tokens share are refused: nobody can look whether the selection keeps such tokens
+/// together.
 template <class HeadDims, class FromKeys, class FromValues, class ToKeys, class ToValues>
 status compact_copy(cuda_executor<HeadDims> const& on, deferred_selection const& chosen,
                     kv_view<FromKeys, FromValues> const& from, kv_view<ToKeys, ToValues> const& to) {
-  WINDOWKV_TRY(detail::validate_deferred(chosen));
-  WINDOWKV_TRY(detail::validate_kv<memory_space::device>(from));
-  WINDOWKV_TRY(detail::validate_kv<memory_space::device>(to));
-  WINDOWKV_TRY(detail::require_slots(from, chosen.tokens));
-  WINDOWKV_TRY(detail::validate_copy(from, to, chosen.max_kept));
+  WINDOWKV_TRY(detail::validate_deferred_copy<memory_space::device>(chosen, from, to));
   WINDOWKV_TRY_ASSIGN(facts, detail::launch_facts_of(on));
   detail::copy_batch<HeadDims, FromKeys, FromValues, ToKeys, ToValues> batch(on, facts);
   WINDOWKV_TRY(detail::add_copy(batch, chosen, from, to));
   return batch.launch();
 }
 
-/// Queues the compaction of one layer, in place, to what its group selected: 1 launch. A layer outside all
-/// groups is left alone. A layer can be compacted once. Memory outside the kept rows of the view's heads and
-/// dims is not touched.
+/// Queues the compaction of one layer, in place, to what its group selected: 1 launch; none if the layer
+/// shares its rows with one of its group that has been compacted. A layer outside all groups is left alone. A
+/// layer can be compacted once. Memory outside the kept rows of the view's heads and dims is not touched.
+/// Where anything may move, `shared_slots` are refused, and so are windows or a suffix that could part tokens
+/// which share a scale.
 template <class HeadDims, class Method, class KeyPlane, class ValuePlane>
 status compact(cuda_executor<HeadDims> const& on, cuda_compression<Method>& run, int layer,
                deferred_selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
   plan_data const& p = run.plan();
   WINDOWKV_TRY(detail::validate_layer_index(p, layer));
   if (p.layer[layer].group < 0) return {};
-  WINDOWKV_TRY(detail::validate_layer<memory_space::device>(p, layer, kv));
+  WINDOWKV_TRY(detail::validate_deferred_move<memory_space::device>(run, layer, kv));
+  WINDOWKV_TRY(detail::validate_device_length(run, layer, detail::granularity_of(kv)));
   WINDOWKV_TRY(detail::must_compact(run, layer, chosen));
   WINDOWKV_TRY(detail::validate_deferred(chosen).at_layer(layer));
   WINDOWKV_TRY_ASSIGN(facts, detail::launch_facts_of(on));
-  detail::move_batch<HeadDims, KeyPlane, ValuePlane> batch(on, facts);
-  WINDOWKV_TRY(detail::add_move(batch, chosen, kv).at_layer(layer));
-  WINDOWKV_TRY(batch.launch().at_layer(layer));
-  detail::record_compaction(run, layer, chosen, kv.keys.row_bytes() + kv.values.row_bytes());
+  WINDOWKV_TRY_ASSIGN(moved, detail::has_moved(run, layer, detail::storage_of(kv)));
+  if (!moved) {
+    detail::move_batch<HeadDims, KeyPlane, ValuePlane> batch(on, facts);
+    WINDOWKV_TRY(detail::add_move(batch, chosen, kv).at_layer(layer));
+    WINDOWKV_TRY(batch.launch().at_layer(layer));
+  }
+  detail::record_compaction(run, layer, chosen, kv, moved);
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "windowkv/core/batch.hpp"
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/deferred.hpp"
 #include "windowkv/core/plan.hpp"
@@ -35,66 +36,9 @@ status score_from(cuda_executor<HeadDims> const& on, cuda_compression<Method>& r
   return score(on, run, layer, source);
 }
 
-template <class T>
-inline constexpr bool is_suffix_queries_v = false;
-template <class QueryPlane>
-inline constexpr bool is_suffix_queries_v<suffix_queries<QueryPlane>> = true;
-
-/// The compressions of one batch.
-template <class Method>
-struct run_list {
-  cuda_compression<Method>* runs;
-  int count;
-
-  template <class F>
-  status for_each_layer(F&& f) const {
-    for (int s = 0; s < count; ++s) {
-      for (int l = 0; l < runs[s].plan().shape.layers; ++l) WINDOWKV_TRY(f(s, runs[s], l));
-    }
-    return {};
-  }
-};
-
-/// Everything that can be refused is, before anything is queued.
-template <class Method, class SourceOf, class KvOf>
-status validate_batch(run_list<Method> const& batch, SourceOf&& source_of, KvOf&& kv_of) {
-  WINDOWKV_TRY(require_at_least("compressions", batch.count, 0));
-  for (int s = 1; s < batch.count; ++s) {
-    model_shape const& a = batch.runs[s].plan().shape;
-    model_shape const& b = batch.runs[0].plan().shape;
-    WINDOWKV_TRY(require_equal("model_shape.query_heads (of a batch)", a.query_heads, b.query_heads));
-    WINDOWKV_TRY(require_equal("model_shape.kv_heads (of a batch)", a.kv_heads, b.kv_heads));
-    WINDOWKV_TRY(require_equal("model_shape.head_dim (of a batch)", a.head_dim, b.head_dim));
-  }
-  return batch.for_each_layer([&](int s, cuda_compression<Method>& run, int l) -> status {
-    plan_data const& p = run.plan();
-    if (p.layer[l].group < 0) return {};
-    auto const kv = kv_of(s, l);
-    WINDOWKV_TRY(validate_layer<memory_space::device>(p, l, kv));
-    if (compression_access::layer(run, l).is_compacted) {
-      return status::failure(status_code::wrong_order, "compact", "the layer has been compacted already")
-          .at_layer(l);
-    }
-    WINDOWKV_TRY_ASSIGN(scores_now, must_score(run, l));
-    if (!scores_now) return {};
-    auto const source = source_of(s, l);
-    using source_type = std::decay_t<decltype(source)>;
-    if constexpr (is_suffix_queries_v<source_type>) {
-      return validate_queries_and_keys<memory_space::device>(p, source, kv.keys).at_layer(l);
-    } else if constexpr (std::is_same_v<source_type, attention_rows>) {
-      return validate_rows(p, source).at_layer(l);
-    } else {
-      return with_scoring(
-                 run.plan().method, p.prompt.task,
-                 [&](auto const& scoring) { return validate_token_scores(p, scoring.heads, source); })
-          .at_layer(l);
-    }
-  });
-}
-
 template <class HeadDims, class Method, class SourceOf, class KvOf>
-status score_all(cuda_executor<HeadDims> const& on, run_list<Method> const& batch, SourceOf&& source_of,
-                 KvOf&& kv_of) {
+status score_all(cuda_executor<HeadDims> const& on, run_list<cuda_compression<Method>> const& batch,
+                 SourceOf&& source_of, KvOf&& kv_of) {
   using source_type = std::decay_t<decltype(source_of(0, 0))>;
   using key_plane = decltype(kv_of(0, 0).keys);
   auto const scores = [](cuda_compression<Method> const& run, int l) {
@@ -116,7 +60,7 @@ status score_all(cuda_executor<HeadDims> const& on, run_list<Method> const& batc
 }
 
 template <class HeadDims, class Method>
-status select_all(cuda_executor<HeadDims> const& on, run_list<Method> const& batch) {
+status select_all(cuda_executor<HeadDims> const& on, run_list<cuda_compression<Method>> const& batch) {
   select_batch<HeadDims, Method> pending(on);
   for (int s = 0; s < batch.count; ++s) {
     for (int g = 0; g < batch.runs[s].plan().groups; ++g) {
@@ -125,6 +69,15 @@ status select_all(cuda_executor<HeadDims> const& on, run_list<Method> const& bat
     }
   }
   return pending.launch();
+}
+
+/// Records the layer's compaction, and adds it to the launch unless another layer's moves the same rows.
+template <class Batch, class Method, class Kv>
+status add_layer(Batch& pending, cuda_compression<Method>& run, int layer, deferred_selection const& chosen,
+                 Kv const& kv) {
+  WINDOWKV_TRY_ASSIGN(moved, has_moved(run, layer, storage_of(kv)));
+  record_compaction(run, layer, chosen, kv, moved);
+  return moved ? status{} : add_move(pending, chosen, kv);
 }
 
 }  // namespace detail
@@ -149,13 +102,17 @@ template <class HeadDims, class Method, class SourceOf, class KvOf>
 status compress(cuda_executor<HeadDims> const& on, cuda_compression<Method>* runs, int count,
                 SourceOf&& source_of, KvOf&& kv_of) {
   using namespace detail;
-  run_list<Method> const batch{runs, count};
-  WINDOWKV_TRY(validate_batch(batch, source_of, kv_of));
+  run_list<cuda_compression<Method>> const batch{runs, count};
+  WINDOWKV_TRY(validate_batch<memory_space::device>(batch, source_of, kv_of));
   for (int s = 0; s < count; ++s) {
     WINDOWKV_TRY(require(compression_access::memory(runs[s]).schedule == schedule::batched, "schedule",
                          static_cast<int>(compression_access::memory(runs[s]).schedule),
                          "must be batched, which is", static_cast<int>(schedule::batched)));
   }
+  WINDOWKV_TRY(batch.for_each_layer([&](int s, cuda_compression<Method>& run, int l) -> status {
+    if (run.plan().layer[l].group < 0) return {};
+    return validate_device_length(run, l, granularity_of(kv_of(s, l)));
+  }));
   WINDOWKV_TRY_ASSIGN(facts, launch_facts_of(on));
   WINDOWKV_TRY(score_all(on, batch, source_of, kv_of));
   WINDOWKV_TRY(select_all(on, batch));
@@ -165,9 +122,7 @@ status compress(cuda_executor<HeadDims> const& on, cuda_compression<Method>* run
     int const g = run.plan().layer[l].group;
     if (g < 0) return {};
     auto const kv = kv_of(s, l);
-    deferred_selection const chosen = run.selected(g);
-    record_compaction(run, l, chosen, kv.keys.row_bytes() + kv.values.row_bytes());
-    return add_move(pending, chosen, kv);
+    return add_layer(pending, run, l, run.selected(g), kv);
   }));
   return pending.launch();
 }
@@ -199,12 +154,9 @@ status compress_layer(cuda_executor<HeadDims> const& on, cuda_compression<Method
   int const g = p.layer[layer].group;
   if (g < 0) return {};
   group_plan const& group = p.group[g];
-  auto const is_ready = [&](int l) {
-    return p.layer[l].group == g && !compression_access::layer(run, l).is_compacted;
-  };
-  for (int l = group.first_layer; l <= layer; ++l) {
-    if (is_ready(l)) WINDOWKV_TRY(validate_layer<memory_space::device>(p, l, kv_of(l)));
-  }
+  WINDOWKV_TRY(validate_ready_layers<memory_space::device>(run, g, layer, kv_of));
+  WINDOWKV_TRY(for_each_ready_layer(
+      run, g, layer, [&](int l) { return validate_device_length(run, l, granularity_of(kv_of(l))); }));
   WINDOWKV_TRY(score_from(on, run, layer, source, kv_of(layer)));
   if (group.keeps_all == 0 && compression_access::group(run, g).scored_layers < group.scoring_layers)
     return {};
@@ -212,12 +164,8 @@ status compress_layer(cuda_executor<HeadDims> const& on, cuda_compression<Method
   WINDOWKV_TRY_ASSIGN(facts, launch_facts_of(on));
   using view = std::decay_t<decltype(kv_of(layer))>;
   move_batch<HeadDims, typename view::key_plane, typename view::value_plane> pending(on, facts);
-  for (int l = group.first_layer; l <= layer; ++l) {
-    if (!is_ready(l)) continue;
-    auto const kv = kv_of(l);
-    record_compaction(run, l, chosen, kv.keys.row_bytes() + kv.values.row_bytes());
-    WINDOWKV_TRY(add_move(pending, chosen, kv).at_layer(l));
-  }
+  WINDOWKV_TRY(for_each_ready_layer(
+      run, g, layer, [&](int l) { return add_layer(pending, run, l, chosen, kv_of(l)).at_layer(l); }));
   return pending.launch();
 }
 

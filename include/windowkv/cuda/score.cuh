@@ -16,6 +16,7 @@
 #include "windowkv/core/deferred.hpp"
 #include "windowkv/core/stages.hpp"
 #include "windowkv/core/view.hpp"
+#include "windowkv/cuda/detail/column_cut.cuh"
 #include "windowkv/cuda/detail/fold_kernel.cuh"
 #include "windowkv/cuda/detail/given_kernel.cuh"
 #include "windowkv/cuda/detail/key_tiles.cuh"
@@ -42,9 +43,11 @@ result<launch_facts> launch_facts_of(cuda_executor<HeadDims> const& on) {
   return facts;
 }
 
+/// Numbers as they are, in a layout that says where they lie side by side.
 template <class Plane>
-inline constexpr bool has_plain_elements_v = std::is_same_v<typename Plane::layout_type, dense_layout>&&
-    std::is_same_v<typename Plane::accessor_type, element_accessor<typename Plane::element_type>>;
+inline constexpr bool has_plain_elements_v =
+    has_run_v<typename Plane::layout_type>&& has_axes_v<typename Plane::layout_type>&&
+        std::is_same_v<typename Plane::accessor_type, element_accessor<typename Plane::element_type>>;
 
 /// True if keys and queries are of types that tensor cores multiply.
 template <class KeyPlane, class QueryPlane>
@@ -55,21 +58,17 @@ inline constexpr bool has_tensor_types_v =
     (std::is_same_v<std::remove_const_t<typename KeyPlane::element_type>, float16> ||
      std::is_same_v<std::remove_const_t<typename KeyPlane::element_type>, bfloat16>);
 
-inline bool is_aligned_to(void const* p, std::uintptr_t bytes) {
-  return reinterpret_cast<std::uintptr_t>(p) % bytes == 0;
-}
-
-/// True if these planes can go to the tensor cores of this device: the rows are contiguous, keys start at
-/// multiples of 16 bytes, queries of 4.
+/// True if these planes can go to the tensor cores of this device: of keys, 16 bytes lie side by side at
+/// multiples of 16 bytes (so paged and packed ones can); of queries, whole rows at multiples of 4.
 template <class KeyPlane, class QueryPlane>
 bool fits_tensor_cores(KeyPlane const& keys, QueryPlane const& queries, int capability) {
   if constexpr (has_tensor_types_v<KeyPlane, QueryPlane>) {
     using element = std::remove_const_t<typename KeyPlane::element_type>;
-    return capability >= (std::is_same_v<element, float16> ? 75 : 80) && keys.layout.dim_stride == 1 &&
-           keys.layout.slot_stride % 8 == 0 && keys.layout.head_stride % 8 == 0 &&
-           is_aligned_to(keys.data, 16) && queries.layout.dim_stride == 1 &&
-           queries.layout.slot_stride % 2 == 0 && queries.layout.head_stride % 2 == 0 &&
-           is_aligned_to(queries.data, 4);
+    int const key_run = keys.layout.run(1, keys.head_dim);
+    int const query_run = queries.layout.run(1, queries.head_dim);
+    return capability >= (std::is_same_v<element, float16> ? 75 : 80) && key_run % 8 == 0 &&
+           run_alignment(keys, key_run) >= 16 && query_run == queries.head_dim &&
+           run_alignment(queries, query_run) >= 4;
   } else {
     static_cast<void>(keys);
     static_cast<void>(queries);
@@ -267,10 +266,11 @@ status score_given(cuda_executor<HeadDims> const& on, cuda_compression<Method>& 
 /// Queues the scoring of one layer from its suffix queries and its keys.
 ///
 /// Softmax(q.k / sqrt(D)) of the last S queries over all N keys, causal inside the last S x S block, in fp32.
-/// 16-bit keys with contiguous rows of D in `HeadDims`, aligned to 16 bytes, go through the tensor cores; any
-/// others through the plain kernel. The keys are read once if the method's window scores are linear in the
-/// probabilities (window_mean without pooling, windows of a multiple of 8, one scoring layer per group) or if
-/// the log-sum-exp is given, else twice: 1 or 2 launches. Sums have a fixed order: the same bits every time.
+/// 16-bit keys of D in `HeadDims` that lie in aligned pieces of 16 bytes (dense or paged rows, packs of 8) go
+/// through the tensor cores; any others through the plain kernel. The keys are read once if the method's
+/// window scores are linear in the probabilities (window_mean without pooling, windows of a multiple of 8,
+/// one scoring layer per group) or if the log-sum-exp is given, else twice: 1 or 2 launches. Sums have a
+/// fixed order: the same bits every time.
 ///
 /// @param source device memory; at least S rows, else `insufficient_queries`
 /// @param keys   device memory; at least N slots, slot = prompt token; read when the work runs

@@ -6,8 +6,10 @@
 /// Stage 3 on Thrust: moves the kept rows to the front, or copies them elsewhere.
 
 #include <cstdint>
+#include <numeric>
 
 #include "windowkv/config.hpp"
+#include "windowkv/core/batch.hpp"
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/deferred.hpp"
 #include "windowkv/core/stages.hpp"
@@ -19,23 +21,28 @@
 namespace windowkv {
 namespace detail::on_thrust {
 
-/// Moves the kept rows of one column, `width` dims of one head, in ascending order: a destination never lies
-/// behind its source, and columns do not share elements, so it is exact in place.
+/// Moves the kept rows of one column, `width` elements of one head, in ascending order: a destination never
+/// lies behind its source, and columns do not share elements, so it is exact in place. Pieces of `piece`
+/// elements lie side by side. Of `tokens` slots that share a row, the first brings it.
 template <class Source, class Destination>
 struct move_column {
   Source from;
   Destination to;
   int width;
+  int piece;
+  int tokens;
   std::int32_t const* slots;
   selection_counts const* counts;
 
   WINDOWKV_HD void operator()(std::int64_t column) const {
-    std::int64_t const columns_per_head = from.head_dim / width;
+    std::int64_t const columns_per_head = from.units() / width;
     std::int64_t const head = column / columns_per_head;
     std::int64_t const begin = column % columns_per_head * width;
-    for (int i = 0; i < counts->kept; ++i) {
-      for (std::int64_t d = begin; d < begin + width; ++d) {
-        *to.address(i, head, d) = *from.address(slots[i], head, d);
+    for (int i = 0; i < counts->kept; i += tokens) {
+      for (std::int64_t unit = begin; unit < begin + width; unit += piece) {
+        auto* const out = to.address(i / tokens, head, unit);
+        auto const* const in = from.address(slots[i] / tokens, head, unit);
+        for (int k = 0; k < piece; ++k) out[k] = in[k];
       }
     }
   }
@@ -55,11 +62,20 @@ struct move_positions {
 
 template <class Policy, class Source, class Destination>
 void move_plane(thrust_executor<Policy> const& on, deferred_selection const& chosen, Source const& from,
-                Destination const& to) {
-  // Whole heads suit a processor's caches, single dims a device's many threads.
-  int const width = thrust_executor<Policy>::space == memory_space::host ? from.head_dim : 1;
-  for_each_index(on, std::int64_t{from.heads} * (from.head_dim / width),
-                 move_column<Source, Destination>{from, to, width, chosen.slots, chosen.counts});
+                Destination const& to, int tokens = 1) {
+  if constexpr (!is_absent_v<Source>) {
+    // Whole heads suit a processor's caches, single elements a device's many threads.
+    bool const has_caches = thrust_executor<Policy>::space == memory_space::host;
+    int const width = has_caches ? from.units() : 1;
+    int const piece =
+        has_caches ? std::gcd(run_of(from.layout, 1, from.units()), run_of(to.layout, 1, from.units())) : 1;
+    for_each_index(
+        on, std::int64_t{from.heads} * (from.units() / width),
+        move_column<Source, Destination>{from, to, width, piece, tokens, chosen.slots, chosen.counts});
+    if constexpr (has_side_v<typename Source::accessor_type>) {
+      move_plane(on, chosen, from.accessor.side, to.accessor.side, tokens * from.granularity());
+    }
+  }
 }
 
 template <class Policy, class From, class To>
@@ -72,31 +88,23 @@ void move_rows(thrust_executor<Policy> const& on, deferred_selection const& chos
   }
 }
 
-inline status validate_selection(deferred_selection const& chosen) {
-  WINDOWKV_TRY(require_not_null("selection.slots", chosen.slots));
-  return require_not_null("selection.counts", chosen.counts);
-}
-
 }  // namespace detail::on_thrust
 
-/// Copies the selected rows of `from` to slots [0, counts->kept) of `to`, which must not overlap it, holds
-/// `chosen.max_kept` rows at least and may differ in layout. Positions are written where `to` has them: those
-/// of `from`, or the slots themselves.
+/// Copies the selected rows of `from`, and of their scales, to slots [0, counts->kept) of `to`, which must
+/// not overlap it, holds `chosen.max_kept` rows at least and may differ in layout. Positions are written
+/// where `to` has them: those of `from`, or the slots themselves. Scales that several tokens share are
+/// refused: nobody can look whether the selection keeps such tokens together.
 template <class Policy, class FromKeys, class FromValues, class ToKeys, class ToValues>
 status compact_copy(thrust_executor<Policy> const& on, deferred_selection const& chosen,
                     kv_view<FromKeys, FromValues> const& from, kv_view<ToKeys, ToValues> const& to) {
-  constexpr memory_space space = thrust_executor<Policy>::space;
-  WINDOWKV_TRY(detail::validate_kv<space>(from));
-  WINDOWKV_TRY(detail::validate_kv<space>(to));
-  WINDOWKV_TRY(detail::on_thrust::validate_selection(chosen));
-  WINDOWKV_TRY(detail::require_slots(from, chosen.tokens));
-  WINDOWKV_TRY(detail::validate_copy(from, to, chosen.max_kept));
+  WINDOWKV_TRY(detail::validate_deferred_copy<thrust_executor<Policy>::space>(chosen, from, to));
   detail::on_thrust::move_rows(on, chosen, from, to);
   return {};
 }
 
 /// Compacts one layer in place to what its group selected. A layer outside all groups is left alone. A layer
-/// can be compacted once.
+/// can be compacted once; rows that it shares with a layer of its group move once. Where anything may move,
+/// `shared_slots` are refused, and so are windows or a suffix that could part tokens which share a scale.
 template <class Policy, class Method, class KeyPlane, class ValuePlane>
 status compact(thrust_executor<Policy> const& on, thrust_compression<Method>& run, int layer,
                deferred_selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
@@ -104,18 +112,16 @@ status compact(thrust_executor<Policy> const& on, thrust_compression<Method>& ru
   WINDOWKV_TRY(detail::validate_layer_index(p, layer));
   int const g = p.layer[layer].group;
   if (g < 0) return {};
-  WINDOWKV_TRY(detail::validate_layer<thrust_executor<Policy>::space>(p, layer, kv));
+  WINDOWKV_TRY(detail::validate_deferred_move<thrust_executor<Policy>::space>(run, layer, kv));
   WINDOWKV_TRY(detail::must_compact(run, layer, chosen));
   if (!compression_access::group(run, g).is_selected) {
     return status::failure(status_code::wrong_order, "compact", "the layer's group has not been selected")
         .at_layer(layer);
   }
-  WINDOWKV_TRY(detail::on_thrust::validate_selection(chosen).at_layer(layer));
-  if (p.group[g].keeps_all == 0) detail::on_thrust::move_rows(on, chosen, kv, kv);
-  detail::layer_state& state = compression_access::layer(run, layer);
-  state.row_bytes = kv.keys.row_bytes() + kv.values.row_bytes();
-  state.is_compacted = true;
-  state.length = p.group[g].max_kept;
+  WINDOWKV_TRY(detail::validate_deferred(chosen).at_layer(layer));
+  WINDOWKV_TRY_ASSIGN(moved, detail::has_moved(run, layer, detail::storage_of(kv)));
+  if (!moved && p.group[g].keeps_all == 0) detail::on_thrust::move_rows(on, chosen, kv, kv);
+  detail::record_compaction(run, layer, chosen, kv, moved);
   return {};
 }
 

@@ -6,6 +6,7 @@
 /// The driver on Thrust: score, select and compact in the right order, for a whole cache at once or layer by
 /// layer. This header is the whole backend.
 
+#include "windowkv/core/batch.hpp"
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/plan.hpp"
 #include "windowkv/core/stages.hpp"
@@ -37,53 +38,57 @@ status score_from(thrust_executor<Policy> const& on, thrust_compression<Method>&
 template <class Policy, class Method, class Source, class KvOf>
 status compress_layer(thrust_executor<Policy> const& on, thrust_compression<Method>& run, int layer,
                       Source const& source, KvOf&& kv_of) {
-  using access = compression_access;
   plan_data const& p = run.plan();
   WINDOWKV_TRY(detail::validate_layer_index(p, layer));
   int const g = p.layer[layer].group;
   if (g < 0) return {};
   group_plan const& group = p.group[g];
-  auto const is_ready = [&](int l) { return p.layer[l].group == g && !access::layer(run, l).is_compacted; };
-  for (int l = group.first_layer; l <= layer; ++l) {
-    if (is_ready(l)) WINDOWKV_TRY(detail::validate_layer<thrust_executor<Policy>::space>(p, l, kv_of(l)));
-  }
+  WINDOWKV_TRY(detail::validate_ready_layers<thrust_executor<Policy>::space>(run, g, layer, kv_of));
   WINDOWKV_TRY(detail::on_thrust::score_from(on, run, layer, source, kv_of(layer)));
-  if (group.keeps_all == 0 && access::group(run, g).scored_layers < group.scoring_layers) return {};
+  if (group.keeps_all == 0 && compression_access::group(run, g).scored_layers < group.scoring_layers)
+    return {};
   WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
-  for (int l = group.first_layer; l <= layer; ++l) {
-    if (is_ready(l)) WINDOWKV_TRY(compact(on, run, l, chosen, kv_of(l)));
-  }
-  return {};
+  return detail::for_each_ready_layer(run, g, layer,
+                                      [&](int l) { return compact(on, run, l, chosen, kv_of(l)); });
 }
 
-/// Compresses the cache of one prompt, all layers at once and in place, with a compression that has just
-/// begun.
+/// Compresses a batch of prompts, all layers at once and in place, one prompt after the other: what becomes
+/// of one does not depend on the others.
 ///
-/// @param source_of  callable: source_of(layer) is the layer's `suffix_queries`, `attention_rows` or
-///                   `token_scores`; asked for scoring layers only
-/// @param kv_of      callable: kv_of(layer) is the layer's `kv_view`
-/// The views of all layers are validated before the first row moves. What was done is known when the work has
-/// run: `report(run, counts)` with a copy of `run.counts()`.
+/// @param runs       [count] compressions, just begun, each with its own workspace. Their plans are for one
+///                   model.
+/// @param source_of  callable: source_of(sequence, layer) is the layer's `suffix_queries`, `attention_rows`
+///                   or `token_scores`; asked for scoring layers only
+/// @param kv_of      callable: kv_of(sequence, layer) is the layer's `kv_view`
+/// @return a failed status if anything is refused, with nothing queued. What was done is known when the work
+///         has run: `report(run, counts)` with a copy of `run.counts()`.
+template <class Policy, class Method, class SourceOf, class KvOf>
+status compress(thrust_executor<Policy> const& on, thrust_compression<Method>* runs, int count,
+                SourceOf&& source_of, KvOf&& kv_of) {
+  detail::run_list<thrust_compression<Method>> const batch{runs, count};
+  WINDOWKV_TRY(detail::validate_batch<thrust_executor<Policy>::space>(batch, source_of, kv_of));
+  status const decided = batch.for_each_layer([&](int s, thrust_compression<Method>& run, int l) -> status {
+    plan_data const& p = run.plan();
+    if (p.layer[l].scores == 0) return {};
+    WINDOWKV_TRY(detail::on_thrust::score_from(on, run, l, source_of(s, l), kv_of(s, l)));
+    return p.completes_group(l) ? select(on, run, p.layer[l].group).error() : status{};
+  });
+  WINDOWKV_TRY(decided);
+  return batch.for_each_layer([&](int s, thrust_compression<Method>& run, int l) -> status {
+    int const g = run.plan().layer[l].group;
+    if (g < 0) return {};
+    WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
+    return compact(on, run, l, chosen, kv_of(s, l));
+  });
+}
+
+/// The same for one prompt: source_of(layer) and kv_of(layer).
 template <class Policy, class Method, class SourceOf, class KvOf>
 status compress(thrust_executor<Policy> const& on, thrust_compression<Method>& run, SourceOf&& source_of,
                 KvOf&& kv_of) {
-  plan_data const& p = run.plan();
-  for (int l = 0; l < p.shape.layers; ++l) {
-    if (p.layer[l].group < 0) continue;
-    WINDOWKV_TRY(detail::validate_layer<thrust_executor<Policy>::space>(p, l, kv_of(l)));
-  }
-  for (int l = 0; l < p.shape.layers; ++l) {  // decide everything first: a refusal leaves the cache as it was
-    if (p.layer[l].scores == 0) continue;
-    WINDOWKV_TRY(detail::on_thrust::score_from(on, run, l, source_of(l), kv_of(l)));
-    if (p.completes_group(l)) WINDOWKV_TRY(select(on, run, p.layer[l].group).error());
-  }
-  for (int l = 0; l < p.shape.layers; ++l) {
-    int const g = p.layer[l].group;
-    if (g < 0) continue;
-    WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
-    WINDOWKV_TRY(compact(on, run, l, chosen, kv_of(l)));
-  }
-  return {};
+  return compress(
+      on, &run, 1, [&](int, int layer) { return source_of(layer); },
+      [&](int, int layer) { return kv_of(layer); });
 }
 
 }  // namespace windowkv

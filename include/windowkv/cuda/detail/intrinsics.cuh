@@ -94,6 +94,12 @@ __device__ void wait_for_copies() {
   }
 }
 
+/// x, and the compiler computes anew what depends on it instead of keeping it in registers.
+__device__ inline int not_kept(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
 /// Four bytes of any type, aligned to 4.
 __device__ inline std::uint32_t load_word(void const* p) { return *static_cast<std::uint32_t const*>(p); }
 

@@ -71,7 +71,7 @@ struct query_row {
   }
 };
 
-/// Tensor cores: 16-bit keys and queries of one type, rows contiguous and aligned to 16 bytes, D = HeadDim.
+/// Tensor cores: 16-bit keys and queries of one type, keys in aligned pieces of 16 bytes, D = HeadDim.
 template <class Table, int HeadDim>
 class tensor_tiles {
  public:
@@ -158,12 +158,22 @@ class tensor_tiles {
       int const first_token = tile * tile_tokens_cuda;
       int const last = tokens_ - 1 - first_token;
       int const step = static_cast<int>(blockDim.x) / 32 * rows_at_once;
+      auto const& keys = keys_now();
       for (int row = first_row; row < tile_tokens_cuda; row += step) {
         copy_async(to + row * row_bytes,
-                   item_.keys.address(first_token + (row < last ? row : last), head_, piece * 8));
+                   keys.address(first_token + (row < last ? row : last), head_, piece * 8));
       }
     }
     commit_copies();
+  }
+
+  /// Page tables need more registers than are left: their layout is read anew for every tile.
+  __device__ auto const& keys_now() const {
+    if constexpr (has_table_v<typename Table::key_plane::layout_type>) {
+      return table_.items[not_kept(static_cast<int>(blockIdx.z))].keys;
+    } else {
+      return item_.keys;
+    }
   }
 
   Table const& table_;
@@ -176,7 +186,7 @@ class tensor_tiles {
   std::uint32_t queries_[warp_tiles][HeadDim / 16][4];
 };
 
-/// CUDA cores: any element type, layout, stride and D.
+/// CUDA cores: any readable plane, any D.
 template <class Table>
 class plain_tiles {
  public:

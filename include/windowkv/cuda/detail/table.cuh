@@ -34,12 +34,21 @@ struct plane_reference : Plane::accessor_type {
   explicit plane_reference(Plane const& p)
       : Plane::accessor_type(p.accessor), data(p.data), layout(p.layout) {}
 
+  __device__ typename Plane::accessor_type const& accessor() const { return *this; }
   __device__ element_type* address(std::int64_t slot, std::int64_t head, std::int64_t unit) const {
     return layout.address(data, slot, head, unit);
   }
   __device__ float load_float(std::int64_t slot, std::int64_t head, std::int64_t dim) const {
     return this->load(*address(slot, head, dim / Plane::dims_per_element), slot, head, dim);
   }
+};
+
+template <memory_space Space>
+struct plane_reference<no_plane<Space>> {
+  using plane_type = no_plane<Space>;
+
+  plane_reference() = default;
+  explicit plane_reference(no_plane<Space> const& /*p*/) {}
 };
 
 /// One sequence.

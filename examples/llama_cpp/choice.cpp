@@ -44,8 +44,7 @@ wkv::status score_layer(Run& run, int layer, layer_record const& record, int pro
   }
   wkv::suffix_queries const queries{
       wkv::slot_head_dim(record.queries.data(), record.rows, record.query_heads, record.head_dim)};
-  return with_keys(record, prompt_tokens,
-                   [&](auto const& keys) { return wkv::score(on, run, layer, queries, keys); });
+  return with_keys(record, [&](auto const& keys) { return wkv::score(on, run, layer, queries, keys); });
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ void check_choice(checklist& checks, std::vector<layer_record> const& records, i
   kept_tokens const by_engine = choose(records, prompt_tokens, options, score_source::engine_softmax);
   std::vector<layer_record> as_multiplied = records;
   for (layer_record& record : as_multiplied) {
-    if (ggml_is_quantized(record.key_type)) round_queries(record);
+    if (ggml_is_quantized(record.key_cache->type)) round_queries(record);
   }
   kept_tokens const by_keys = choose(as_multiplied, prompt_tokens, options, score_source::queries_and_keys);
   disagreement all;

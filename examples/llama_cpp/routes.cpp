@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "routes.hpp"
 
+#include <utility>
+
 namespace llama_demo {
 
 int remove_others(session& engine, std::vector<std::int32_t> const& kept, int prompt_tokens) {
@@ -22,8 +24,9 @@ int remove_others(session& engine, std::vector<std::int32_t> const& kept, int pr
 
 state_bytes compressed_state(session const& engine, expected_state const& expected,
                              std::vector<std::vector<std::int32_t>> const& kept) {
-  state_bytes const state = engine.save();
-  return keep_cells(state, parse_state(state, expected), kept);
+  state_bytes state = engine.save();
+  state_layout const layout = parse_state(state, expected);
+  return keep_cells(std::move(state), layout, kept);
 }
 
 }  // namespace llama_demo

@@ -144,7 +144,7 @@ state_layout parse_state(state_bytes const& state, expected_state const& expecte
       "which needs no state");
 }
 
-state_bytes keep_cells(state_bytes const& state, state_layout const& layout,
+state_bytes keep_cells(state_bytes state, state_layout const& layout,
                        std::vector<std::vector<std::int32_t>> const& kept) {
   auto const cells = static_cast<std::size_t>(layout.cells);
   auto const count = kept.front().size();
@@ -168,7 +168,7 @@ state_bytes keep_cells(state_bytes const& state, state_layout const& layout,
     }
   }
   for (std::size_t layer = 0; layer < to.keys.size(); ++layer) {
-    copy_rows(layout, state.data(), to, out.data(), layer, kept[layer]);
+    copy_rows(state, layout, out, to, layer, kept[layer]);
   }
   return out;
 }

@@ -53,7 +53,7 @@ state_layout parse_state(state_bytes const& state, expected_state const& expecte
 
 /// The same state with fewer cells: layer l keeps the cells kept[l], as many in every layer. Cell j gets the
 /// position of kept[0][j]: the last cells must be the same in all layers, for the engine goes on behind them.
-state_bytes keep_cells(state_bytes const& state, state_layout const& layout,
+state_bytes keep_cells(state_bytes state, state_layout const& layout,
                        std::vector<std::vector<std::int32_t>> const& kept);
 
 }  // namespace llama_demo

@@ -4,28 +4,28 @@
 
 #include <windowkv/exception.hpp>
 #include <windowkv/host/compact.hpp>
+#include <windowkv/interop/llama_cpp.hpp>
 
 #include <stdexcept>
 #include <string>
-
-#include "planes.hpp"
 
 namespace llama_demo {
 namespace {
 
 namespace wkv = windowkv;
 
-namespace interop = wkv::interop::llama_cpp;
-
-template <class Byte>
-auto rows(state_layout const& layout, state_plane const& plane, Byte* state) {
-  return interop::opaque_rows(state + plane.begin, layout.cells, plane.row_bytes);
+/// [cell][row]
+auto rows(state_bytes& state, state_plane const& plane, int cells) {
+  return wkv::or_throw(
+      wkv::interop::llama_cpp::blob_rows(state.data() + plane.begin, plane.row_bytes, cells));
 }
 
-template <class Element, class Byte>
-auto transposed(state_layout const& layout, state_plane const& plane, Byte* state) {
-  auto const elements = static_cast<int>(plane.row_bytes / plane.element_bytes);
-  return interop::transposed_values<Element>(state + plane.begin, layout.cells, layout.cells, 1, elements);
+/// [row element][cell]
+template <std::size_t ElementBytes>
+auto columns(state_bytes& state, state_plane const& plane, int cells) {
+  auto const elements = static_cast<int>(plane.row_bytes / ElementBytes);
+  return wkv::or_throw(
+      wkv::interop::llama_cpp::blob_columns<ElementBytes>(state.data() + plane.begin, elements, cells));
 }
 
 wkv::slot_list list_of(std::vector<std::int32_t> const& slots) {
@@ -34,27 +34,25 @@ wkv::slot_list list_of(std::vector<std::int32_t> const& slots) {
 
 }  // namespace
 
-void copy_rows(state_layout const& from_layout, std::uint8_t const* from, state_layout const& to_layout,
-               std::uint8_t* to, std::size_t layer, std::vector<std::int32_t> const& kept) {
-  auto const old_keys = rows(from_layout, from_layout.keys[layer], from);
-  auto const new_keys = rows(to_layout, to_layout.keys[layer], to);
-  state_plane const& old_plane = from_layout.values[layer];
-  state_plane const& new_plane = to_layout.values[layer];
-  auto const copy = [&](auto const& old_values, auto const& new_values) {
+void copy_rows(state_bytes& from, state_layout const& from_layout, state_bytes& to,
+               state_layout const& to_layout, std::size_t layer, std::vector<std::int32_t> const& kept) {
+  auto const old_keys = rows(from, from_layout.keys[layer], from_layout.cells);
+  auto const new_keys = rows(to, to_layout.keys[layer], to_layout.cells);
+  auto const copy = [&](auto const& view_of) {
+    auto const old_values = view_of(from, from_layout.values[layer], from_layout.cells);
+    auto const new_values = view_of(to, to_layout.values[layer], to_layout.cells);
     wkv::or_throw(wkv::compact_copy(wkv::host_executor{}, list_of(kept), wkv::kv_view{old_keys, old_values},
                                     wkv::kv_view{new_keys, new_values}));
   };
-  switch (old_plane.element_bytes) {
+  switch (std::size_t const element_bytes = from_layout.values[layer].element_bytes) {
     case 0:
-      return copy(rows(from_layout, old_plane, from), rows(to_layout, new_plane, to));
+      return copy(rows);
     case 2:
-      return copy(transposed<wkv::opaque<2> const>(from_layout, old_plane, from),
-                  transposed<wkv::opaque<2>>(to_layout, new_plane, to));
+      return copy(columns<2>);
     case 4:
-      return copy(transposed<wkv::opaque<4> const>(from_layout, old_plane, from),
-                  transposed<wkv::opaque<4>>(to_layout, new_plane, to));
+      return copy(columns<4>);
     default:
-      throw std::runtime_error("transposed values of " + std::to_string(old_plane.element_bytes) +
+      throw std::runtime_error("transposed values of " + std::to_string(element_bytes) +
                                " bytes per element are not covered");
   }
 }

@@ -14,7 +14,7 @@
 namespace llama_demo {
 
 /// Copies the cells `kept` of a layer, keys and values; `to_layout` has room for just them.
-void copy_rows(state_layout const& from_layout, std::uint8_t const* from, state_layout const& to_layout,
-               std::uint8_t* to, std::size_t layer, std::vector<std::int32_t> const& kept);
+void copy_rows(state_bytes& from, state_layout const& from_layout, state_bytes& to,
+               state_layout const& to_layout, std::size_t layer, std::vector<std::int32_t> const& kept);
 
 }  // namespace llama_demo

@@ -54,8 +54,7 @@ void record_operands(score_operands const& found, layer_record& out) {
   out.rows = static_cast<int>(q->ne[1]);
   out.query_heads = static_cast<int>(q->ne[2]);
   out.head_dim = static_cast<int>(q->ne[0]);
-  out.keys = static_cast<unsigned char const*>(cache->data);
-  out.key_type = cache->type;
+  out.key_cache = cache;
   out.kv_heads = static_cast<int>(k->ne[2]);
   out.key_row_bytes = ggml_row_size(cache->type, k->ne[0] * k->ne[2]);
   out.allocated_cells = static_cast<int>(ggml_nbytes(cache) / out.key_row_bytes);

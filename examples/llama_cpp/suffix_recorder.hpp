@@ -21,10 +21,9 @@ struct layer_record {
   int rows = 0;
   int query_heads = 0;
   int head_dim = 0;
-  // The keys where they are, in the engine's cache: the sequence's cells from 0 on, [cell][head][dim]. As
-  // long as the context is.
-  unsigned char const* keys = nullptr;
-  ggml_type key_type = GGML_TYPE_F16;
+  // The engine's own tensor of keys, in which the sequence has the cells from 0 on. As long as the context
+  // is.
+  ggml_tensor const* key_cache = nullptr;
   int kv_heads = 0;
   int allocated_cells = 0;
   std::size_t key_row_bytes = 0;    ///< of a cell, over all heads

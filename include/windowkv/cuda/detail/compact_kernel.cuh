@@ -144,10 +144,10 @@ struct word_column {
   int head;
   int unit;
   int offset;          ///< bytes
-  element_type* data;  ///< with the offset
+  element_type* data;  ///< with the offset, where the layout starts from it
 
   __device__ word_column(Plane const& p, int h, int u, int bytes)
-      : plane(p), head(h), unit(u), offset(bytes), data(shifted(p.data, bytes)) {}
+      : plane(p), head(h), unit(u), offset(bytes), data(has_base ? shifted(p.data, bytes) : p.data) {}
 
   __device__ auto* at(int row) const {
     auto* const element = plane.layout.address(data, row, head, unit);
@@ -221,10 +221,8 @@ __device__ bool move_if_own(From const& from, To const& to, Cut const& cut, int&
     }
     slice -= cut.own.slices;
     if constexpr (has_side_cut_v<Cut>) {
-      using accessor = std::decay_t<decltype(accessor_of(from))>;
-      return move_if_own < SharesRows ||
-             has_granularity_v < accessor >>
-                 (accessor_of(from).side, accessor_of(to).side, cut.side, slice, slots, kept);
+      constexpr bool shares = SharesRows || has_granularity_v<std::decay_t<decltype(accessor_of(from))>>;
+      return move_if_own<shares>(accessor_of(from).side, accessor_of(to).side, cut.side, slice, slots, kept);
     }
   }
   return false;

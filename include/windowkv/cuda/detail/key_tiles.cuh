@@ -16,6 +16,7 @@
 
 #include "windowkv/config.hpp"
 #include "windowkv/core/half.hpp"
+#include "windowkv/core/layout.hpp"
 #include "windowkv/cuda/detail/intrinsics.cuh"
 #include "windowkv/cuda/detail/table.cuh"
 
@@ -71,6 +72,13 @@ struct query_row {
   }
 };
 
+template <class Layout>
+inline constexpr bool has_packs_v = false;
+template <>
+inline constexpr bool has_packs_v<packed_layout> = true;
+template <class InPage, class Index>
+inline constexpr bool has_packs_v<paged_layout<InPage, Index>> = has_packs_v<InPage>;
+
 /// Tensor cores: 16-bit keys and queries of one type, keys in aligned pieces of 16 bytes, D = HeadDim.
 template <class Table, int HeadDim>
 class tensor_tiles {
@@ -78,7 +86,9 @@ class tensor_tiles {
   using item_type = typename Table::item_type;
   using element = std::remove_const_t<typename Table::key_plane::element_type>;
   static constexpr int warp_tiles = row_tiles_per_warp(HeadDim);
-  static constexpr int blocks_per_multiprocessor = 2;  // of the largest block: 128 registers per thread
+  // Of the largest block: 128 registers per thread. Where rows lie in packs, a few more are needed.
+  static constexpr int blocks_per_multiprocessor =
+      has_packs_v<typename Table::key_plane::layout_type> ? 1 : 2;
   // 16 bytes more than the row holds: the 8 rows of a tile then lie in different banks.
   static constexpr int row_bytes = HeadDim * 2 + 16;
   static constexpr int stage_bytes = tile_tokens_cuda * row_bytes;

@@ -177,6 +177,36 @@ TEST_CASE("any cache: copies between layouts", "[any_cache][compact][sanitize]")
   }
 }
 
+TEST_CASE("any cache: 16 bytes move at a time where they can", "[any_cache][compact]") {
+  random_source random(1);
+  auto const word_bytes = [](auto const& plane) {
+    return wkv::detail::cut_plane(plane, plane).own.word_bytes;
+  };
+  auto const check = [&](auto const& cache, int keys, int values) {
+    CHECK(word_bytes(cache.keys) == keys);
+    CHECK(word_bytes(cache.values) == values);
+  };
+  check(nhd_pages(random, 20, 2, 16, 16), 16, 16);
+  check(hnd_pages(random, 20, 2, 16, 12), 16, 2);   // 24 bytes of a head lie together
+  check(nhd_pages(random, 20, 2, 16, 12), 16, 16);  // and 48 of a slot
+  check(fused_cache(random, 20, 3, 24, 24), 16, 16);
+  check(vllm_pages(random, 20, 2, 16, 16), 16, 2);
+  check(slot_lists(random, 20, 2, 16, 4), 16, 16);
+  check(address_tables(random, 20, 2, 16, 16), 16, 2);  // the values' addresses may be anything
+  check(fp8_pages(random, 20, 2, 16, 32), 16, 16);
+  check(int8_scales(random, 20, 1, 16, 17), 16, 1);
+  check(ggml_rows(random, 20, 2, 4, 8), 16, 2);  // 272 bytes of a slot; 144 of a head, but 2 bytes too far
+  check(ggml_rows(random, 20, 1, 4, 8), 2, 2);
+  check(opaque_rows(random, 20, 2, 1, 1), 1, 16);
+  auto const scales = int8_scales(random, 20, 4, 16, 16).keys.accessor.side;
+  CHECK(word_bytes(scales) == 4);
+  nhd_pages const cache(random, 20, 2, 16, 16);
+  auto shifted = cache.keys;
+  shifted.data += 4;
+  CHECK(word_bytes(shifted) == 2);
+  CHECK(wkv::detail::cut_plane(cache.keys, shifted).own.word_bytes == 2);
+}
+
 TEST_CASE("any cache: few threads", "[any_cache][race]") {
   WKV_NEEDS_DEVICE();
   check_in_place<nhd_pages>(1, 16, 16);

@@ -55,6 +55,39 @@ TEST_CASE("layers that share storage are compacted once", "[storage]") {
   CHECK(report->layer[0].bytes_after == 12 * (8 + 14) * 4);
 }
 
+TEST_CASE("memory that is used again for the next layer is compacted again", "[storage]") {
+  // An engine that moves every compressed layer away, and computes the next one in the same place.
+  wkv::model_shape const shape{4, 2, 2, 4};
+  auto const method =
+      wkv::paper_method(4).with_suffix(4).with_budget(12).with_layer_grouping(wkv::uniform_groups{2});
+  auto const plan = *wkv::make_plan(method, shape, {40});
+  scratch const memory(plan.workspace_bytes);
+  for (bool by_stages : {false, true}) {
+    CAPTURE(by_stages);
+    auto run = *wkv::begin(plan, memory.get());
+    for (int l = 0; l < 4; ++l) {
+      sequence<float> expected(shape, 40, 4, order::slot_head_dim, static_cast<unsigned>(l));
+      static sequence<float> place(shape, 40, 4);
+      place.at(0).keys.memory = expected.at(0).keys.memory;
+      place.at(0).values.memory = expected.at(0).values.memory;
+      place.at(0).positions = expected.at(0).positions;
+      if (by_stages) {
+        REQUIRE(message(wkv::score(serial, run, l, place.queries(0), place.kv(0).keys)) == "ok");
+        auto const chosen = wkv::select(serial, run, plan.layer[l].group);
+        REQUIRE(message(chosen) == "ok");
+        REQUIRE(message(wkv::compact(serial, run, l, *chosen, place.kv(0))) == "ok");
+      } else {
+        REQUIRE(message(wkv::compress_layer(serial, run, l, place.queries(0),
+                                            [&](int) { return place.kv(0); })) == "ok");
+      }
+      wkv::selection const chosen = wkv::report(run).group[plan.layer[l].group];
+      REQUIRE(wkv::compact_in_place(serial, {chosen.slots, chosen.kept}, expected.kv(0)));
+      CHECK(place.at(0).keys.memory == expected.at(0).keys.memory);
+      CHECK(place.at(0).positions == expected.at(0).positions);
+    }
+  }
+}
+
 TEST_CASE("storage shared between groups, or in part, is refused before anything moves", "[storage]") {
   wkv::model_shape const shape{4, 2, 2, 4};
   auto const method = wkv::default_method(2).with_suffix(4).with_budget(12);

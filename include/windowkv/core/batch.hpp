@@ -71,7 +71,6 @@ status validate_ready_layers(Run const& run, int group, int layer, KvOf&& kv_of)
     auto const kv = kv_of(l);
     auto const storage = storage_of(kv);
     WINDOWKV_TRY(validate_deferred_move<Backend>(run, l, kv));
-    WINDOWKV_TRY(has_moved(run, l, storage).error());
     return for_each_ready_layer(run, group, l - 1, [&](int other) {
       return validate_sharing(run.plan(), l, storage, other, storage_of(kv_of(other)));
     });

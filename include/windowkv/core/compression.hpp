@@ -85,7 +85,7 @@ struct layer_state {
   bool is_compacted = false;
   int length = 0;  // slots in use
   std::int64_t row_bytes = 0;
-  layer_storage storage;  // once it is compacted
+  layer_storage storage;  // of what this call has compacted
 };
 
 }  // namespace detail

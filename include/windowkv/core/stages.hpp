@@ -279,7 +279,14 @@ status validate_sharing(plan_data const& p, KvOf&& kv_of) {
   return {};
 }
 
-/// True if the rows have been moved already, as those of another layer.
+/// Forgets where compacted layers were: what one call is told exists at one time, but between two calls an
+/// engine may have used a layer's memory again, for another.
+template <class Run>
+void forget_storage(Run& run) {
+  for (int l = 0; l < run.plan().shape.layers; ++l) compression_access::layer(run, l).storage = {};
+}
+
+/// True if the rows have been moved already in this call, as those of another layer.
 template <class Run>
 result<bool> has_moved(Run const& run, int layer, layer_storage const& storage) {
   plan_data const& p = run.plan();

@@ -149,11 +149,10 @@ status compact_copy(cuda_executor<HeadDims> const& on, deferred_selection const&
   return batch.launch();
 }
 
-/// Queues the compaction of one layer, in place, to what its group selected: 1 launch; none if the layer
-/// shares its rows with one of its group that has been compacted. A layer outside all groups is left alone. A
-/// layer can be compacted once. Memory outside the kept rows of the view's heads and dims is not touched.
-/// Where anything may move, `shared_slots` are refused, and so are windows or a suffix that could part tokens
-/// which share a scale.
+/// Queues the compaction of one layer, in place, to what its group selected: 1 launch. A layer outside all
+/// groups is left alone. A layer can be compacted once; of layers that share storage, compact one. Memory
+/// outside the kept rows of the view's heads and dims is not touched. Where anything may move, `shared_slots`
+/// are refused, and so are windows or a suffix that could part tokens which share a scale.
 template <class HeadDims, class Method, class KeyPlane, class ValuePlane>
 status compact(cuda_executor<HeadDims> const& on, cuda_compression<Method>& run, int layer,
                deferred_selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
@@ -165,13 +164,10 @@ status compact(cuda_executor<HeadDims> const& on, cuda_compression<Method>& run,
   WINDOWKV_TRY(detail::must_compact(run, layer, chosen));
   WINDOWKV_TRY(detail::validate_deferred(chosen).at_layer(layer));
   WINDOWKV_TRY_ASSIGN(facts, detail::launch_facts_of(on));
-  WINDOWKV_TRY_ASSIGN(moved, detail::has_moved(run, layer, detail::storage_of(kv)));
-  if (!moved) {
-    detail::move_batch<HeadDims, KeyPlane, ValuePlane> batch(on, facts);
-    WINDOWKV_TRY(detail::add_move(batch, chosen, kv).at_layer(layer));
-    WINDOWKV_TRY(batch.launch().at_layer(layer));
-  }
-  detail::record_compaction(run, layer, chosen, kv, moved);
+  detail::move_batch<HeadDims, KeyPlane, ValuePlane> batch(on, facts);
+  WINDOWKV_TRY(detail::add_move(batch, chosen, kv).at_layer(layer));
+  WINDOWKV_TRY(batch.launch().at_layer(layer));
+  detail::record_compaction(run, layer, chosen, kv, false);
   return {};
 }
 

@@ -116,6 +116,7 @@ status compress(cuda_executor<HeadDims> const& on, cuda_compression<Method>* run
   WINDOWKV_TRY_ASSIGN(facts, launch_facts_of(on));
   WINDOWKV_TRY(score_all(on, batch, source_of, kv_of));
   WINDOWKV_TRY(select_all(on, batch));
+  for (int s = 0; s < count; ++s) forget_storage(runs[s]);
   using view = std::decay_t<decltype(kv_of(0, 0))>;
   move_batch<HeadDims, typename view::key_plane, typename view::value_plane> pending(on, facts);
   WINDOWKV_TRY(batch.for_each_layer([&](int s, cuda_compression<Method>& run, int l) -> status {
@@ -162,6 +163,7 @@ status compress_layer(cuda_executor<HeadDims> const& on, cuda_compression<Method
     return {};
   WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
   WINDOWKV_TRY_ASSIGN(facts, launch_facts_of(on));
+  forget_storage(run);
   using view = std::decay_t<decltype(kv_of(layer))>;
   move_batch<HeadDims, typename view::key_plane, typename view::value_plane> pending(on, facts);
   WINDOWKV_TRY(for_each_ready_layer(

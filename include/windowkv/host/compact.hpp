@@ -156,26 +156,37 @@ status compact_copy(host_executor<ParallelFor> const& on, slot_list const& kept,
   return {};
 }
 
-/// Compacts one layer in place to what its group selected, and records its new length. A layer outside all
-/// groups is left alone. A layer can be compacted once; rows that it shares with a layer of its group move
-/// once.
+namespace detail {
+
+/// Rows that the layer shares with one that has been compacted in this call are not moved again.
 template <class ParallelFor, class Method, class KeyPlane, class ValuePlane>
-status compact(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
-               selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
+status compact_layer(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+                     selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
   plan_data const& p = run.plan();
-  WINDOWKV_TRY(detail::validate_layer_index(p, layer));
+  WINDOWKV_TRY(validate_layer_index(p, layer));
   if (p.layer[layer].group < 0) return {};
-  WINDOWKV_TRY(detail::validate_layer<memory_space::host>(p, layer, kv));
-  WINDOWKV_TRY(detail::must_compact(run, layer, chosen));
-  detail::layer_state& state = compression_access::layer(run, layer);
-  auto const storage = detail::storage_of(kv);
-  WINDOWKV_TRY_ASSIGN(moved, detail::has_moved(run, layer, storage));
+  WINDOWKV_TRY(validate_layer<memory_space::host>(p, layer, kv));
+  WINDOWKV_TRY(must_compact(run, layer, chosen));
+  layer_state& state = compression_access::layer(run, layer);
+  auto const storage = storage_of(kv);
+  WINDOWKV_TRY_ASSIGN(moved, has_moved(run, layer, storage));
   if (!moved) WINDOWKV_TRY(compact_in_place(on, {chosen.slots, chosen.kept}, kv).at_layer(layer));
   state.row_bytes = moved ? 0 : kv.keys.row_bytes() + kv.values.row_bytes();
   state.storage = storage;
   state.is_compacted = true;
   state.length = chosen.kept;
   return {};
+}
+
+}  // namespace detail
+
+/// Compacts one layer in place to what its group selected, and records its new length. A layer outside all
+/// groups is left alone. A layer can be compacted once. Of layers that share storage, compact one.
+template <class ParallelFor, class Method, class KeyPlane, class ValuePlane>
+status compact(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+               selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
+  detail::forget_storage(run);
+  return detail::compact_layer(on, run, layer, chosen, kv);
 }
 
 }  // namespace windowkv

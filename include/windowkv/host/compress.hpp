@@ -33,7 +33,9 @@ status score_from(host_executor<ParallelFor> const& on, compression<Method>& run
 /// One step for an engine that compresses while it prefills: call it for every layer, in ascending order,
 /// when the layer's prefill is done. It scores the layer if the plan says so and, as soon as the layer's
 /// group can be selected, compacts every layer of the group that is ready. So at no time more than one group
-/// is uncompressed (with a leader that is its group's first layer: one layer).
+/// is uncompressed (with a leader that is its group's first layer: one layer). Layers that share storage are
+/// compacted once if they are ready in one call; a layer whose memory has been used again for another is not
+/// taken for it.
 ///
 /// @param source  `suffix_queries`, `attention_rows` or `token_scores` of this layer; not read if it does not
 /// score
@@ -52,7 +54,13 @@ status compress_layer(host_executor<ParallelFor> const& on, compression<Method>&
   group_plan const& group = p.group[g];
   auto const is_ready = [&](int l) { return p.layer[l].group == g && !access::layer(run, l).is_compacted; };
   for (int l = group.first_layer; l <= layer; ++l) {
-    if (is_ready(l)) WINDOWKV_TRY(detail::validate_layer<memory_space::host>(p, l, kv_of(l)));
+    if (!is_ready(l)) continue;
+    WINDOWKV_TRY(detail::validate_layer<memory_space::host>(p, l, kv_of(l)));
+    for (int other = group.first_layer; other < l; ++other) {
+      if (!is_ready(other)) continue;
+      WINDOWKV_TRY(detail::validate_sharing(p, l, detail::storage_of(kv_of(l)), other,
+                                            detail::storage_of(kv_of(other))));
+    }
   }
   WINDOWKV_TRY(detail::score_from(on, run, layer, source, kv_of(layer)));
   if (group.keeps_all == 0 && access::group(run, g).scored_layers < group.scoring_layers) return {};
@@ -60,8 +68,9 @@ status compress_layer(host_executor<ParallelFor> const& on, compression<Method>&
   for (int l = group.first_layer; l <= layer; ++l) {
     if (is_ready(l)) WINDOWKV_TRY(detail::validate_move({chosen.slots, chosen.kept}, kv_of(l)).at_layer(l));
   }
+  detail::forget_storage(run);
   for (int l = group.first_layer; l <= layer; ++l) {
-    if (is_ready(l)) WINDOWKV_TRY(compact(on, run, l, chosen, kv_of(l)));
+    if (is_ready(l)) WINDOWKV_TRY(detail::compact_layer(on, run, l, chosen, kv_of(l)));
   }
   return {};
 }
@@ -107,12 +116,13 @@ status compress(host_executor<ParallelFor> const& on, compression<Method>* runs,
   };
   auto const move = [&](int s, int l, compression<Method>& run, int group) -> status {
     WINDOWKV_TRY_ASSIGN(chosen, select(on, run, group));
-    return compact(on, run, l, chosen, kv_of(s, l));
+    return detail::compact_layer(on, run, l, chosen, kv_of(s, l));
   };
   WINDOWKV_TRY(for_each_layer(validate));
   for (int s = 0; s < count; ++s) {
     WINDOWKV_TRY(detail::validate_sharing(runs[s].plan(), [&](int l) { return kv_of(s, l); }));
   }
+  for (int s = 0; s < count; ++s) detail::forget_storage(runs[s]);
   WINDOWKV_TRY(for_each_layer(decide));
   WINDOWKV_TRY(for_each_layer(validate_moves));
   return for_each_layer(move);

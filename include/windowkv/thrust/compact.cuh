@@ -102,27 +102,39 @@ status compact_copy(thrust_executor<Policy> const& on, deferred_selection const&
   return {};
 }
 
-/// Compacts one layer in place to what its group selected. A layer outside all groups is left alone. A layer
-/// can be compacted once; rows that it shares with a layer of its group move once. Where anything may move,
-/// `shared_slots` are refused, and so are windows or a suffix that could part tokens which share a scale.
+namespace detail::on_thrust {
+
+/// Rows that the layer shares with one that has been compacted in this call are not moved again.
 template <class Policy, class Method, class KeyPlane, class ValuePlane>
-status compact(thrust_executor<Policy> const& on, thrust_compression<Method>& run, int layer,
-               deferred_selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
+status compact_layer(thrust_executor<Policy> const& on, thrust_compression<Method>& run, int layer,
+                     deferred_selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
   plan_data const& p = run.plan();
-  WINDOWKV_TRY(detail::validate_layer_index(p, layer));
+  WINDOWKV_TRY(validate_layer_index(p, layer));
   int const g = p.layer[layer].group;
   if (g < 0) return {};
-  WINDOWKV_TRY(detail::validate_deferred_move<thrust_executor<Policy>::space>(run, layer, kv));
-  WINDOWKV_TRY(detail::must_compact(run, layer, chosen));
+  WINDOWKV_TRY(validate_deferred_move<thrust_executor<Policy>::space>(run, layer, kv));
+  WINDOWKV_TRY(must_compact(run, layer, chosen));
   if (!compression_access::group(run, g).is_selected) {
     return status::failure(status_code::wrong_order, "compact", "the layer's group has not been selected")
         .at_layer(layer);
   }
-  WINDOWKV_TRY(detail::validate_deferred(chosen).at_layer(layer));
-  WINDOWKV_TRY_ASSIGN(moved, detail::has_moved(run, layer, detail::storage_of(kv)));
-  if (!moved && p.group[g].keeps_all == 0) detail::on_thrust::move_rows(on, chosen, kv, kv);
-  detail::record_compaction(run, layer, chosen, kv, moved);
+  WINDOWKV_TRY(validate_deferred(chosen).at_layer(layer));
+  WINDOWKV_TRY_ASSIGN(moved, has_moved(run, layer, storage_of(kv)));
+  if (!moved && p.group[g].keeps_all == 0) move_rows(on, chosen, kv, kv);
+  record_compaction(run, layer, chosen, kv, moved);
   return {};
+}
+
+}  // namespace detail::on_thrust
+
+/// Compacts one layer in place to what its group selected. A layer outside all groups is left alone. A layer
+/// can be compacted once; of layers that share storage, compact one. Where anything may move, `shared_slots`
+/// are refused, and so are windows or a suffix that could part tokens which share a scale.
+template <class Policy, class Method, class KeyPlane, class ValuePlane>
+status compact(thrust_executor<Policy> const& on, thrust_compression<Method>& run, int layer,
+               deferred_selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
+  detail::forget_storage(run);
+  return detail::on_thrust::compact_layer(on, run, layer, chosen, kv);
 }
 
 }  // namespace windowkv

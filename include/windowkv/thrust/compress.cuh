@@ -48,8 +48,9 @@ status compress_layer(thrust_executor<Policy> const& on, thrust_compression<Meth
   if (group.keeps_all == 0 && compression_access::group(run, g).scored_layers < group.scoring_layers)
     return {};
   WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
-  return detail::for_each_ready_layer(run, g, layer,
-                                      [&](int l) { return compact(on, run, l, chosen, kv_of(l)); });
+  detail::forget_storage(run);
+  return detail::for_each_ready_layer(
+      run, g, layer, [&](int l) { return detail::on_thrust::compact_layer(on, run, l, chosen, kv_of(l)); });
 }
 
 /// Compresses a batch of prompts, all layers at once and in place, one prompt after the other: what becomes
@@ -74,11 +75,12 @@ status compress(thrust_executor<Policy> const& on, thrust_compression<Method>* r
     return p.completes_group(l) ? select(on, run, p.layer[l].group).error() : status{};
   });
   WINDOWKV_TRY(decided);
+  for (int s = 0; s < count; ++s) detail::forget_storage(runs[s]);
   return batch.for_each_layer([&](int s, thrust_compression<Method>& run, int l) -> status {
     int const g = run.plan().layer[l].group;
     if (g < 0) return {};
     WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
-    return compact(on, run, l, chosen, kv_of(s, l));
+    return detail::on_thrust::compact_layer(on, run, l, chosen, kv_of(s, l));
   });
 }
 

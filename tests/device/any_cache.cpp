@@ -195,8 +195,8 @@ TEST_CASE("any cache: 16 bytes move at a time where they can", "[any_cache][comp
   check(address_tables(random, 20, 2, 16, 16), 16, 2);  // the values' addresses may be anything
   check(fp8_pages(random, 20, 2, 16, 32), 16, 16);
   check(int8_scales(random, 20, 1, 16, 17), 16, 1);
-  check(ggml_rows(random, 20, 2, 4, 8), 16, 2);  // 272 bytes of a slot; 144 of a head, but 2 bytes too far
-  check(ggml_rows(random, 20, 1, 4, 8), 2, 2);
+  check(ggml_rows(random, 20, 2, 4, 8), 16, 2);  // 272 bytes of a slot; 144 of a head, 198 apart
+  check(ggml_rows(random, 20, 1, 4, 8), 2, 16);  // 136 bytes; 144 of a slot, 288 apart
   check(opaque_rows(random, 20, 2, 1, 1), 1, 16);
   auto const scales = int8_scales(random, 20, 4, 16, 16).keys.accessor.side;
   CHECK(word_bytes(scales) == 4);

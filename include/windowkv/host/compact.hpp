@@ -58,7 +58,7 @@ void move_plane(host_executor<ParallelFor> const& on, Source const& from, Destin
       });
     }
     if constexpr (has_side_v<typename Source::accessor_type>) {
-      move_plane(on, from.accessor.side, to.accessor.side, kept, from.granularity(), visit);
+      move_plane(on, from.accessor.side, to.accessor.side, kept, tokens * from.granularity(), visit);
     }
   }
 }

@@ -197,7 +197,9 @@ class problem {
   std::size_t row_bytes() const {
     return std::size_t(what_.of->shape.kv_heads * what_.of->shape.head_dim) * sizeof(element);
   }
-  wkv::detail::run_list<Method> batch() { return {runs_.data(), static_cast<int>(sequences())}; }
+  wkv::detail::run_list<wkv::cuda_compression<Method>> batch() {
+    return {runs_.data(), static_cast<int>(sequences())};
+  }
   wkv::detail::launch_facts facts() const { return wkv::or_throw(wkv::detail::launch_facts_of(on)); }
 
   /// [layer][keys, values][sequence] rows.
@@ -294,7 +296,7 @@ void select_given(benchmark::State& state, Method const& method, int groups, int
     });
   });
   graph const timed(device::get(), [&] {
-    wkv::or_throw(wkv::detail::select_all(on, wkv::detail::run_list<Method>{&run, 1}));
+    wkv::or_throw(wkv::detail::select_all(on, wkv::detail::run_list<wkv::cuda_compression<Method>>{&run, 1}));
   });
   time_graph(state, timed, is_cold, [&] { prepare.launch(device::get()); });
   state.counters["windows"] = plan.windows;

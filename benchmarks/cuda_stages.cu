@@ -76,7 +76,7 @@ struct request {
 };
 
 /// A batch of prompts: plans, workspaces, caches and queries. Layers take turns on less memory when the
-/// caches of all of them do not fit (`resident`).
+/// caches of all of them do not fit (`resident`); whole compressions want every layer's own.
 template <class Method>
 class problem {
  public:
@@ -159,6 +159,7 @@ class problem {
     wkv::or_throw(pending.launch());
   }
   void compress() {
+    if (resident_ < layers()) throw std::runtime_error("the caches of all layers do not fit into memory");
     if (what_.schedule == wkv::schedule::batched) {
       wkv::or_throw(wkv::compress(
           on, runs_.data(), static_cast<int>(sequences()), [&](int s, int l) { return source(s, l); },

@@ -202,13 +202,17 @@ void compact_baseline(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * 2 * std::int64_t(to.size() * sizeof(T)));
 }
 
-/// A whole model; every layer's cache is the same memory, which does not change what is computed and moved.
+/// A whole model, each layer with a cache of its own. Each holds the same numbers, so what is computed stays
+/// comparable.
 template <class MakeMethod>
 void compress(benchmark::State& state, MakeMethod make_method, wkv::task task) {
   int const tokens = int(state.range(0));
   constexpr int layers = 32;
-  auto keys = random_elements<wkv::bfloat16>(std::size_t(tokens) * row_elements);
-  auto values = keys;
+  std::size_t const plane_elements = std::size_t(tokens) * row_elements;
+  std::vector<wkv::bfloat16> const plane = random_elements<wkv::bfloat16>(plane_elements);
+  std::vector<wkv::bfloat16> cache(2 * layers * plane_elements);
+  for (std::size_t i = 0; i < 2 * layers; ++i)
+    std::copy(plane.begin(), plane.end(), cache.begin() + std::ptrdiff_t(i * plane_elements));
   auto const queries = random_elements<wkv::bfloat16>(std::size_t(32) * query_heads * head_dim);
   problem const p(make_method().with_budget(tokens / 8), layers, tokens, task);
   wkv::host_executor const on;
@@ -218,9 +222,10 @@ void compress(benchmark::State& state, MakeMethod make_method, wkv::task task) {
         [&](int) {
           return wkv::suffix_queries{wkv::slot_head_dim(queries.data(), 32, query_heads, head_dim)};
         },
-        [&](int) {
-          return wkv::kv_view{wkv::slot_head_dim(keys.data(), tokens, kv_heads, head_dim),
-                              wkv::slot_head_dim(values.data(), tokens, kv_heads, head_dim)};
+        [&](int layer) {
+          wkv::bfloat16* const keys = cache.data() + std::size_t(layer) * 2 * plane_elements;
+          return wkv::kv_view{wkv::slot_head_dim(keys, tokens, kv_heads, head_dim),
+                              wkv::slot_head_dim(keys + plane_elements, tokens, kv_heads, head_dim)};
         });
     if (!report) state.SkipWithError(report.error().message().c_str());
   }

@@ -848,15 +848,15 @@ TEST_CASE("TensorRT-LLM: offsets that cannot be used are refused", "[interop]") 
     return tensorrt_llm::paged_cache(p.layer(memory.data(), 0), shape, p.table(), sequence, tokens);
   };
   CHECK(message(view(p.shape(), 2, 16)) == "ok");
-  wkv::status const placeholder = view(p.shape(), 2, 17).error();
-  CHECK(placeholder.code() == wkv::status_code::unsupported);
-  CHECK(message(placeholder) ==
-        "block_offsets (a block is in the secondary pool, or a placeholder): block: got 4, of the sequence's "
+  wkv::status const null_block = view(p.shape(), 2, 17).error();
+  CHECK(null_block.code() == wkv::status_code::unsupported);
+  CHECK(message(null_block) ==
+        "block_offsets (a block is in the secondary pool, or null): block: got 4, of the sequence's "
         "5");
   std::int32_t& v_block = p.offsets[offset({3, 2, p.most}, {2, 1, 1})];
   v_block = static_cast<std::int32_t>(static_cast<std::uint32_t>(v_block) | 0x80000000u);
   CHECK(message(view(p.shape(), 2, 8)) ==
-        "block_offsets (a block is in the secondary pool, or a placeholder): block: got 1, of the sequence's "
+        "block_offsets (a block is in the secondary pool, or null): block: got 1, of the sequence's "
         "2");
   CHECK(message(view(p.shape(), 2, 4)) == "ok");
   v_block = p.blocks * p.layers * 2;

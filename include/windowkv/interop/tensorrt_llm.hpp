@@ -74,7 +74,7 @@ result<std::int32_t const*> lane(block_offsets const& offsets, int sequence, int
       if (row[i] >= 0) continue;
       // The sign bit is KVCacheIndex::kSecondaryPoolFlag; all bits are the null index.
       return status::failure(status_code::unsupported,
-                             "block_offsets (a block is in the secondary pool, or a placeholder): block", i,
+                             "block_offsets (a block is in the secondary pool, or null): block", i,
                              "of the sequence's", used);
     }
   }

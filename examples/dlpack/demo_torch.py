@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 
 import torch
-import torch.nn.functional as F
 
 import windowkv
 
@@ -41,7 +40,10 @@ def transposed(x: torch.Tensor) -> torch.Tensor:
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, visible: torch.Tensor | None = None) -> torch.Tensor:
     group = q.shape[1] // k.shape[1]
     k, v = (x.float().repeat_interleave(group, 1) for x in (k, v))
-    return F.scaled_dot_product_attention(q.float(), k, v, attn_mask=visible)
+    logits = q.float() @ k.transpose(2, 3) / q.shape[-1] ** 0.5
+    if visible is not None:
+        logits = logits.masked_fill(~visible, float("-inf"))
+    return logits.softmax(-1) @ v
 
 
 def check(dtype: torch.dtype, layout) -> bool:

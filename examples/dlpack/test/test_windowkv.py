@@ -197,6 +197,19 @@ class Torch(unittest.TestCase):
 
         self.assertEqual(demo_torch.main(), 0)
 
+    def test_the_attention_that_the_demo_compares_with(self) -> None:
+        from demo_torch import attend
+
+        q = torch.full((1, 4, 1, 4), 0.0)
+        q[..., 0] = 2  # two query heads for each KV head; divided by sqrt(4)
+        k = torch.zeros(1, 2, 3, 4)
+        k[0, 0, 0, 0] = k[0, 1, 1, 0] = torch.tensor(3.0).log()
+        k[0, :, 2, 0] = 50  # the mask hides it
+        v = torch.tensor([4.0, 8.0, 99.0]).reshape(1, 1, 3, 1).repeat(1, 2, 1, 1)
+        got = attend(q, k, v, torch.tensor([[True, True, False]])).flatten()
+        self.assertTrue(torch.allclose(got, torch.tensor([5.0, 5.0, 7.0, 7.0])), got)
+        self.assertTrue(torch.allclose(attend(q, k, v), torch.tensor(99.0)))
+
     def test_a_tensor_with_a_gradient_is_refused(self) -> None:
         keys, values = (torch.zeros(1, 1, 64, 8, requires_grad=True) for _ in range(2))
         with self.assertRaises((BufferError, RuntimeError)):

@@ -54,6 +54,9 @@ namespace windowkv {
 /// rank or written to disk as they are.
 inline constexpr int max_layers = 256;
 
+/// Most heads, of queries or of external scores.
+inline constexpr int max_heads = 1024;
+
 /// Largest head dimension D that the host backend scores (a tile of keys is kept on the stack).
 inline constexpr int max_head_dim = 1024;
 

@@ -18,7 +18,8 @@
 
 namespace windowkv {
 
-/// Suffix queries of one layer, after RoPE: a plane of [rows][Hq][D]; the last S rows are used.
+/// Queries of one layer, after RoPE: a plane of [rows][Hq][D]; the last S rows are used, the suffix, or the
+/// last N by scorers that observe the whole prompt (S in what follows then is N).
 /// `log_sum_exp` [Hq][S] (fp32, natural logarithm of the softmax denominator of q.k / sqrt(D), one per head
 /// and used row) is what flash-attention kernels produce besides their output; given, it saves a pass over
 /// the keys.
@@ -34,9 +35,12 @@ suffix_queries(QueryPlane) -> suffix_queries<QueryPlane>;
 template <class QueryPlane>
 suffix_queries(QueryPlane, float const*) -> suffix_queries<QueryPlane>;
 
-/// Softmax rows of the suffix queries from the engine's own attention: fp32, element (head, row, token) at
-/// data[head * head_stride + row * row_stride + token]; the last S of `rows` rows and the first R of `tokens`
-/// columns are read.
+/// For row scorers that read no queries.
+struct no_queries {};
+
+/// Softmax rows of the suffix queries (of all queries, for scorers that observe the whole prompt) from the
+/// engine's own attention: fp32, element (head, row, token) at data[head * head_stride + row * row_stride +
+/// token]; the last S of `rows` rows and the first R of `tokens` columns are read.
 struct attention_rows {
   float const* data = nullptr;
   int heads = 0;
@@ -83,7 +87,8 @@ struct layer_storage {
 struct layer_state {
   bool has_scored = false;
   bool is_compacted = false;
-  int length = 0;  // slots in use
+  int length = 0;         // slots in use, of the longest list
+  std::int64_t rows = 0;  // slots in use of all lists, once compacted
   std::int64_t row_bytes = 0;
   layer_storage storage;  // of what this call has compacted
 };
@@ -102,10 +107,15 @@ class compression {
 
   windowkv::plan<Method> const& plan() const { return *plan_; }
 
-  /// Slots that a layer holds now: N, and what its group keeps once it is compacted.
+  /// Mean token score over heads and scoring layers of a group [plan().review], likewise: what `mass` means.
+  float const* token_mass(int group) const { return detail::buffer_of(*plan_, memory_, group).mass; }
+
+  /// Slots that a layer holds now: N, and what its group keeps once it is compacted; with a list per KV head,
+  /// its longest.
   int length(int layer) const { return layers_[layer].length; }
 
-  /// The scores by which the group selected last was ranked [plan().windows]. For diagnosis and tests.
+  /// The scores by which the group selected last was ranked [plan().lists][plan().windows]. For diagnosis and
+  /// tests.
   float const* window_scores() const { return memory_.window_scores; }
   /// Merged token scores of a group [plan().score_rows][plan().review], until another group needs the buffer.
   float const* token_scores(int group) const { return detail::buffer_of(*plan_, memory_, group).scores; }
@@ -150,10 +160,7 @@ result<compression<Method>> begin(plan<Method> const& p, workspace const& memory
   WINDOWKV_TRY(detail::validate_workspace(memory, p.workspace_bytes));
   compression<Method> run;
   run.plan_ = &p;
-  detail::with_scoring(p.method, p.prompt.task, [&](auto const& scoring) {
-    constexpr bool reads_keys = is_attention_scorer_v<decltype(scoring.token_scorer)>;
-    return detail::carve(p, reads_keys, memory.data, run.memory_);
-  });
+  detail::carve(p, memory.data, run.memory_);
   for (int l = 0; l < p.shape.layers; ++l) run.layers_[l].length = p.prompt.tokens;
   for (int b = 0; b < p.score_buffers; ++b) run.buffer_owners_[b] = -1;
   return result<compression<Method>>(std::move(run));
@@ -250,8 +257,9 @@ compression_report report(compression<Method> const& run) {
   out.groups = p.groups;
   for (int l = 0; l < p.shape.layers; ++l) {
     detail::layer_state const& state = access::layer(run, l);
+    std::int64_t const rows = state.is_compacted ? state.rows : std::int64_t{p.prompt.tokens} * p.lists;
     out.layer[l] = {p.layer[l].group, p.prompt.tokens, state.length, state.row_bytes * p.prompt.tokens,
-                    state.row_bytes * state.length};
+                    state.row_bytes * rows / p.lists};
   }
   for (int g = 0; g < p.groups; ++g) out.group[g] = access::group(run, g).chosen;
   return out;

@@ -94,6 +94,23 @@ struct dense_layout {
   }
 };
 
+/// Heads of different lengths, one behind the other: the flattened cache of AdaKV. Slot i of head h is row
+/// offsets[h] + i of a [rows][D] matrix; a head has no more slots than up to the next one's.
+struct ragged_layout {
+  std::int32_t const* offsets = nullptr;  ///< [heads], ascending, where the plane's memory is
+  std::int64_t row_stride = 0;
+
+  template <class T>
+  WINDOWKV_HD T* address(T* data, std::int64_t slot, std::int64_t head, std::int64_t unit) const {
+    return data + (offsets[head] + slot) * row_stride + unit;
+  }
+  int run(int /*heads*/, int units) const { return units; }
+  status validate(int /*slots*/, int /*heads*/, int units, std::int64_t /*element_bytes*/) const {
+    WINDOWKV_TRY(detail::require_not_null("ragged_layout.offsets", offsets));
+    return detail::require_at_least("ragged_layout.row_stride", row_stride, units);
+  }
+};
+
 /// Units in packs of `pack` that lie side by side, the packs apart: vLLM's keys [head][D / x][slot][x],
 /// within a page. Element offset = slot * slot_stride + head * head_stride + unit / pack * pack_stride + unit
 /// % pack.

@@ -37,6 +37,15 @@ WINDOWKV_HD inline std::uint64_t preferred_rank_key(std::int32_t index) {
   return (static_cast<std::uint64_t>(0xfffffffeu) << 32) | (0xffffffffu - static_cast<std::uint32_t>(index));
 }
 
+/// Key of a window [begin, end) that scored `score`, by what the selector protects.
+template <class Selector>
+WINDOWKV_HD std::uint64_t window_key(Selector const& selector, float score, std::int32_t index, int begin,
+                                     int end) {
+  return selector.in_ranges(begin, end)  ? protected_rank_key(index)
+         : selector.protects(begin, end) ? preferred_rank_key(index)
+                                         : rank_key(score, index);
+}
+
 WINDOWKV_HD inline std::int32_t index_of_rank_key(std::uint64_t key) {
   return static_cast<std::int32_t>(0xffffffffu - static_cast<std::uint32_t>(key));
 }

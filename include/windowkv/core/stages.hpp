@@ -9,6 +9,8 @@
 #include <type_traits>
 
 #include "windowkv/core/compression.hpp"
+#include "windowkv/core/head_rows.hpp"
+#include "windowkv/core/merge.hpp"
 #include "windowkv/core/overlap.hpp"
 #include "windowkv/core/plan.hpp"
 #include "windowkv/core/view.hpp"
@@ -67,6 +69,27 @@ int record_scoring(Run& run, int layer) {
   return access::group(run, g).scored_layers++;
 }
 
+/// Records that the layer has scored, and returns what merges its scores into its group's buffer.
+template <class Run>
+score_merger merger_of(Run& run, int layer, score_buffer const& into) {
+  plan_data const& p = run.plan();
+  score_merger merger{};
+  with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) {
+    merger.heads = scoring.heads;
+    merger.reduction = scoring.reduction;
+    merger.layers = scoring.layers;
+  });
+  int const earlier = record_scoring(run, layer);
+  int const scoring_layers = p.group[p.layer[layer].group].scoring_layers;
+  merger.scores = into.scores;
+  merger.mass = into.mass;
+  merger.review = p.review;
+  merger.is_first_layer = earlier == 0;
+  merger.is_last_layer = earlier + 1 == scoring_layers;
+  merger.scoring_layers = static_cast<float>(scoring_layers);
+  return merger;
+}
+
 /// Refuses to select a group before all its scoring layers have scored.
 template <class Run>
 status must_have_scored(Run const& run, int group) {
@@ -79,6 +102,28 @@ status must_have_scored(Run const& run, int group) {
       .at_layer(planned.last_scoring_layer);
 }
 
+/// Queries per head that a plan's attention scorer reads.
+inline int observers_of(plan_data const& p) {
+  return p.needs.observes_prompt != 0 ? p.prompt.tokens : p.suffix;
+}
+
+template <class QueryPlane>
+status validate_queries(plan_data const& p, QueryPlane const& queries, int rows) {
+  WINDOWKV_TRY(require(queries.slots >= rows, "queries.slots (suffix rows)", queries.slots,
+                       "must be at least", rows, status_code::insufficient_queries));
+  WINDOWKV_TRY(validate_plane(queries, query_names));
+  WINDOWKV_TRY(require_equal("queries.heads", queries.heads, p.shape.query_heads));
+  return require_equal("queries.head_dim", queries.head_dim, p.shape.head_dim);
+}
+
+template <class KeyPlane>
+status validate_scored_keys(plan_data const& p, KeyPlane const& keys) {
+  WINDOWKV_TRY(validate_plane(keys, key_names));
+  WINDOWKV_TRY(require_equal("keys.heads", keys.heads, p.shape.kv_heads));
+  WINDOWKV_TRY(require_equal("keys.head_dim", keys.head_dim, p.shape.head_dim));
+  return require_at_least("keys.slots (tokens of the prompt)", keys.slots, p.prompt.tokens);
+}
+
 template <memory_space Backend, class QueryPlane, class KeyPlane>
 status validate_queries_and_keys(plan_data const& p, suffix_queries<QueryPlane> const& source,
                                  KeyPlane const& keys) {
@@ -89,25 +134,18 @@ status validate_queries_and_keys(plan_data const& p, suffix_queries<QueryPlane> 
       is_readable_v<typename KeyPlane::accessor_type>,
       "windowkv: scoring reads the keys, and this view's elements can only be moved: pass token_scores or "
       "attention_rows");
-  QueryPlane const& q = source.queries;
-  WINDOWKV_TRY(require(q.slots >= p.suffix, "queries.slots (suffix rows)", q.slots, "must be at least",
-                       p.suffix, status_code::insufficient_queries));
-  WINDOWKV_TRY(validate_plane(q, query_names));
+  WINDOWKV_TRY(validate_queries(p, source.queries, observers_of(p)));
   WINDOWKV_TRY(require_aligned("queries.log_sum_exp", source.log_sum_exp, alignof(float)));
-  WINDOWKV_TRY(require_equal("queries.heads", q.heads, p.shape.query_heads));
-  WINDOWKV_TRY(require_equal("queries.head_dim", q.head_dim, p.shape.head_dim));
-  WINDOWKV_TRY(validate_plane(keys, key_names));
-  WINDOWKV_TRY(require_equal("keys.heads", keys.heads, p.shape.kv_heads));
-  WINDOWKV_TRY(require_equal("keys.head_dim", keys.head_dim, p.shape.head_dim));
-  return require_at_least("keys.slots (tokens of the prompt)", keys.slots, p.prompt.tokens);
+  return validate_scored_keys(p, keys);
 }
 
 /// Bound on (extent x stride) of given scores: head, row and token offsets add up, and count floats.
 inline constexpr std::int64_t most_score_elements = INT64_MAX / 16;
 
 inline status validate_rows(plan_data const& p, attention_rows const& source) {
-  WINDOWKV_TRY(require(source.rows >= p.suffix, "attention_rows.rows", source.rows, "must be at least",
-                       p.suffix, status_code::insufficient_queries));
+  int const rows = observers_of(p);
+  WINDOWKV_TRY(require(source.rows >= rows, "attention_rows.rows", source.rows, "must be at least", rows,
+                       status_code::insufficient_queries));
   WINDOWKV_TRY(require_not_null("attention_rows.data", source.data));
   WINDOWKV_TRY(require_equal("attention_rows.heads", source.heads, p.shape.query_heads));
   WINDOWKV_TRY(require_at_least("attention_rows.tokens", source.tokens, p.review));
@@ -126,6 +164,8 @@ inline status validate_token_scores(plan_data const& p, head_merge heads, token_
   WINDOWKV_TRY(require_at_least("token_scores.heads", source.heads, 1));
   if (heads == head_merge::at_windows)
     WINDOWKV_TRY(require_equal("token_scores.heads", source.heads, p.score_rows));
+  WINDOWKV_TRY(require(source.heads % p.lists == 0, "token_scores.heads", source.heads,
+                       "must be a multiple of kv_heads", p.lists));
   WINDOWKV_TRY(require_aligned("token_scores.data", source.data, alignof(float)));
   WINDOWKV_TRY(require_at_least("token_scores.head_stride", source.head_stride, 0));
   return require_at_most("token_scores.head_stride", source.head_stride, most_score_elements / source.heads);
@@ -137,6 +177,96 @@ constexpr void require_attention_scorer() {
   static_assert(is_attention_scorer_v<TokenScorer>,
                 "windowkv: a method with external_scores is scored from token_scores, not from queries and "
                 "keys or attention rows");
+}
+
+/// Where a scorer needs no cache.
+struct no_cache {
+  no_plane<memory_space::host> keys;
+};
+template <class Source>
+inline constexpr bool has_query_plane_v = false;
+template <class QueryPlane>
+inline constexpr bool has_query_plane_v<suffix_queries<QueryPlane>> = true;
+
+/// The rows of a layer's first KV head, as its scorer sees them.
+template <class Source, class KeyPlane, class ValuePlane>
+auto rows_of(plan_data const& p, Source const& source, kv_view<KeyPlane, ValuePlane> const& kv) {
+  int value_dims = 0;
+  if constexpr (!is_absent_v<ValuePlane>) value_dims = kv.values.head_dim;
+  int const query_heads = p.shape.query_heads / p.shape.kv_heads;
+  int const tokens = p.prompt.tokens;
+  if constexpr (has_query_plane_v<Source>) {
+    int const given = source.queries.slots < tokens ? source.queries.slots : tokens;
+    return head_rows<KeyPlane, ValuePlane, typename Source::query_plane>{
+        kv.keys, kv.values, source.queries, tokens, p.shape.head_dim, value_dims, query_heads, given, 0};
+  } else {
+    return head_rows<KeyPlane, ValuePlane, no_plane<KeyPlane::space>>{
+        kv.keys, kv.values, {}, tokens, p.shape.head_dim, value_dims, query_heads, 0, 0};
+  }
+}
+
+/// What a row scorer reads must be there.
+template <memory_space Backend, class RowScorer, class Source, class KeyPlane, class ValuePlane>
+status validate_row_source(plan_data const& p, RowScorer const& /*scorer*/, Source const& source,
+                           kv_view<KeyPlane, ValuePlane> const& kv) {
+  require_space<Backend, KeyPlane, ValuePlane>();
+  if constexpr (reads_keys<RowScorer>::value) {
+    static_assert(is_readable_v<typename KeyPlane::accessor_type>,
+                  "windowkv: the row scorer reads keys, and this view's elements can only be moved");
+    WINDOWKV_TRY(validate_scored_keys(p, kv.keys));
+  }
+  if constexpr (reads_values<RowScorer>::value) {
+    static_assert(!is_absent_v<ValuePlane>,
+                  "windowkv: the scorer reads values: pass a kv_view that has them");
+    if constexpr (!is_absent_v<ValuePlane>) {
+      static_assert(is_readable_v<typename ValuePlane::accessor_type>,
+                    "windowkv: the row scorer reads values, and this view's elements can only be moved");
+      WINDOWKV_TRY(validate_plane(kv.values, value_names));
+      WINDOWKV_TRY(require_equal("values.heads", kv.values.heads, p.shape.kv_heads));
+      WINDOWKV_TRY(require_at_least("values.slots (tokens of the prompt)", kv.values.slots, p.prompt.tokens));
+    }
+  }
+  if constexpr (reads_queries<RowScorer>::value) {
+    static_assert(has_query_plane_v<Source>,
+                  "windowkv: the row scorer reads queries: pass suffix_queries as its source");
+    if constexpr (has_query_plane_v<Source>) {
+      require_space<Backend, typename Source::query_plane>();
+      WINDOWKV_TRY(validate_queries(p, source.queries, 1));
+    }
+  }
+  static_cast<void>(source);
+  return {};
+}
+
+/// Everything that a layer's scoring reads, by the kind of its scorer and its source.
+template <memory_space Backend, class Scoring, class Source, class Kv>
+status validate_source(plan_data const& p, Scoring const& scoring, Source const& source, Kv const& kv) {
+  using token_scorer = std::decay_t<decltype(scoring.token_scorer)>;
+  constexpr bool has_cache = !std::is_same_v<Kv, no_cache>;
+  if constexpr (std::is_same_v<Source, token_scores>) {
+    return validate_token_scores(p, scoring.heads, source);
+  } else if constexpr (is_row_scorer_v<token_scorer>) {
+    static_assert(has_cache && !std::is_same_v<Source, attention_rows>,
+                  "windowkv: a method with a row scorer is scored from the cache, or from token_scores");
+    if constexpr (has_cache && !std::is_same_v<Source, attention_rows>) {
+      return validate_row_source<Backend>(p, scoring.token_scorer, source, kv);
+    }
+  } else {
+    require_attention_scorer<token_scorer>();
+    static_assert(!std::is_same_v<Source, no_queries>,
+                  "windowkv: the method's token scorer reads queries: pass suffix_queries or attention_rows");
+    static_assert(has_cache || !is_value_weighted_v<token_scorer>,
+                  "windowkv: the method's token scorer reads values: pass the cache beside attention_rows");
+    if constexpr (is_value_weighted_v<token_scorer> && has_cache) {
+      WINDOWKV_TRY(validate_row_source<Backend>(p, scoring.token_scorer.weight_of, source, kv));
+    }
+    if constexpr (std::is_same_v<Source, attention_rows>) {
+      return validate_rows(p, source);
+    } else if constexpr (has_query_plane_v<Source>) {
+      return validate_queries_and_keys<Backend>(p, source, kv.keys);
+    }
+  }
+  return {};
 }
 
 template <memory_space Backend, class KeyPlane, class ValuePlane>

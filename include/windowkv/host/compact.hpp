@@ -37,23 +37,40 @@ void visit_pieces(Source const& from, Destination const& to, slot_list const& ke
   }
 }
 
+/// What is kept of a plane: one list for all heads, or one for each.
+struct kept_rows {
+  std::int32_t const* slots;
+  int count;  ///< of the one list
+  int lists = 1;
+  std::int32_t const* offsets = nullptr;  ///< [lists + 1]
+
+  explicit kept_rows(slot_list const& list) : slots(list.slots), count(list.count) {}
+  explicit kept_rows(selection const& chosen)
+      : slots(chosen.slots), count(chosen.kept), lists(chosen.lists), offsets(chosen.offsets) {}
+
+  slot_list list(int head) const {
+    if (lists == 1) return {slots, count};
+    return {slots + offsets[head], offsets[head + 1] - offsets[head]};
+  }
+};
+
 /// Moves the listed rows of one plane, and what belongs to them, in the largest pieces that are contiguous on
 /// both sides: visit(source, destination, bytes) for each. `tokens` slots share one row.
 template <class ParallelFor, class Source, class Destination, class Visit>
 void move_plane(host_executor<ParallelFor> const& on, Source const& from, Destination const& to,
-                slot_list const& kept, int tokens, Visit const& visit) {
+                kept_rows const& kept, int tokens, Visit const& visit) {
   if constexpr (!is_absent_v<Source>) {
     int const units = from.units();
     int const a = run_of(from.layout, from.heads, units);
     int const b = run_of(to.layout, to.heads, units);
     int const run = a < b ? a : b;
-    if (run == from.heads * units) {
-      visit_pieces(from, to, kept, tokens, 0, 0, run, visit);
+    if (kept.lists == 1 && run == from.heads * units) {
+      visit_pieces(from, to, kept.list(0), tokens, 0, 0, run, visit);
     } else {
       int const piece = a % run == 0 && b % run == 0 ? (run < units ? run : units) : 1;
       on.parallel_for(from.heads, [&](int head) {
         for (int unit = 0; unit < units; unit += piece) {
-          visit_pieces(from, to, kept, tokens, head, unit, piece, visit);
+          visit_pieces(from, to, kept.list(head), tokens, head, unit, piece, visit);
         }
       });
     }
@@ -69,12 +86,13 @@ struct move_memory {
 };
 
 template <class ParallelFor, class FromKeys, class FromValues, class ToKeys, class ToValues>
-void move_rows(host_executor<ParallelFor> const& on, slot_list const& kept,
+void move_rows(host_executor<ParallelFor> const& on, kept_rows const& kept,
                kv_view<FromKeys, FromValues> const& from, kv_view<ToKeys, ToValues> const& to) {
   move_plane(on, from.keys, to.keys, kept, 1, move_memory{});
   move_plane(on, from.values, to.values, kept, 1, move_memory{});
-  for (int i = 0; to.positions != nullptr && i < kept.count; ++i) {
-    to.positions[i] = from.positions != nullptr ? from.positions[kept.slots[i]] : kept.slots[i];
+  slot_list const list = kept.list(0);
+  for (int i = 0; to.positions != nullptr && i < list.count; ++i) {
+    to.positions[i] = from.positions != nullptr ? from.positions[list.slots[i]] : list.slots[i];
   }
 }
 
@@ -101,6 +119,19 @@ inline status validate_shared(slot_list const& kept, int shared_slots) {
                          "of the shared", shared_slots);
 }
 
+/// A plane of which every head may keep other rows.
+template <class Plane>
+status validate_separable(Plane const& plane, int lists, plane_names const& names) {
+  if constexpr (!is_absent_v<Plane>) {
+    WINDOWKV_TRY(require(plane.heads == lists, names.heads, plane.heads,
+                         "must equal (every KV head keeps its own tokens)", lists));
+    if constexpr (has_side_v<typename Plane::accessor_type>) {
+      return validate_separable(plane.accessor.side, lists, scale_names);
+    }
+  }
+  return {};
+}
+
 /// The listed slots must exist in all planes, and keep together what must stay together.
 template <class KeyPlane, class ValuePlane>
 status validate_kept(slot_list const& kept, kv_view<KeyPlane, ValuePlane> const& kv) {
@@ -114,6 +145,23 @@ status validate_move(slot_list const& kept, kv_view<KeyPlane, ValuePlane> const&
   return validate_shared(kept, kv.shared_slots);
 }
 
+/// A view of which every head may keep other rows.
+template <class KeyPlane, class ValuePlane>
+status validate_separable(kv_view<KeyPlane, ValuePlane> const& kv, int lists) {
+  WINDOWKV_TRY(validate_separable(kv.keys, lists, key_names));
+  WINDOWKV_TRY(validate_separable(kv.values, lists, value_names));
+  if (kv.positions == nullptr) return {};
+  return status::failure(status_code::unsupported, "kv_view.positions",
+                         "must be null where every KV head keeps its own tokens: a slot has no one position "
+                         "then (selection.list has them)");
+}
+template <class KeyPlane, class ValuePlane>
+status validate_move(selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
+  if (chosen.lists > 1) WINDOWKV_TRY(validate_separable(kv, chosen.lists));
+  for (int list = 0; list < chosen.lists; ++list) WINDOWKV_TRY(validate_move(chosen.list(list), kv));
+  return {};
+}
+
 }  // namespace detail
 
 /// Moves the listed rows of keys, values, their scales and positions (where the view has them) to slots
@@ -125,7 +173,20 @@ status compact_in_place(host_executor<ParallelFor> const& on, slot_list const& k
                         kv_view<KeyPlane, ValuePlane> const& kv) {
   WINDOWKV_TRY(detail::validate_kv<memory_space::host>(kv));
   WINDOWKV_TRY(detail::validate_move(kept, kv));
-  detail::move_rows(on, kept, kv, kv);
+  detail::move_rows(on, detail::kept_rows(kept), kv, kv);
+  return {};
+}
+
+/// The same for a selection: with a list per KV head every head's rows go by its own list, to slots
+/// [0, list.count) of that head. Such a view needs as many heads as there are lists, scales of their own for
+/// each head, and no positions.
+template <class ParallelFor, class Selection, class KeyPlane, class ValuePlane,
+          class = std::enable_if_t<std::is_same_v<Selection, selection>>>  // `{...}` is a slot_list
+status compact_in_place(host_executor<ParallelFor> const& on, Selection const& chosen,
+                        kv_view<KeyPlane, ValuePlane> const& kv) {
+  WINDOWKV_TRY(detail::validate_kv<memory_space::host>(kv));
+  WINDOWKV_TRY(detail::validate_move(chosen, kv));
+  detail::move_rows(on, detail::kept_rows(chosen), kv, kv);
   return {};
 }
 
@@ -137,8 +198,8 @@ template <class KeyPlane, class ValuePlane, class Visit>
 status for_each_byte_move(slot_list const& kept, kv_view<KeyPlane, ValuePlane> const& kv, Visit&& visit) {
   WINDOWKV_TRY(detail::validate_kv<memory_space::host>(kv));
   WINDOWKV_TRY(detail::validate_move(kept, kv));
-  detail::move_plane(host_executor<>{}, kv.keys, kv.keys, kept, 1, visit);
-  detail::move_plane(host_executor<>{}, kv.values, kv.values, kept, 1, visit);
+  detail::move_plane(host_executor<>{}, kv.keys, kv.keys, detail::kept_rows(kept), 1, visit);
+  detail::move_plane(host_executor<>{}, kv.values, kv.values, detail::kept_rows(kept), 1, visit);
   return {};
 }
 
@@ -152,7 +213,26 @@ status compact_copy(host_executor<ParallelFor> const& on, slot_list const& kept,
   WINDOWKV_TRY(detail::validate_kv<memory_space::host>(to));
   WINDOWKV_TRY(detail::validate_kept(kept, from));
   WINDOWKV_TRY(detail::validate_copy(from, to, kept.count));
-  detail::move_rows(on, kept, from, to);
+  detail::move_rows(on, detail::kept_rows(kept), from, to);
+  return {};
+}
+
+/// The same for a selection; with a list per KV head as in `compact_in_place`. A destination with
+/// `ragged_layout` becomes the flattened cache [rows()][D].
+template <class ParallelFor, class Selection, class FromKeys, class FromValues, class ToKeys, class ToValues,
+          class = std::enable_if_t<std::is_same_v<Selection, selection>>>
+status compact_copy(host_executor<ParallelFor> const& on, Selection const& chosen,
+                    kv_view<FromKeys, FromValues> const& from, kv_view<ToKeys, ToValues> const& to) {
+  WINDOWKV_TRY(detail::validate_kv<memory_space::host>(from));
+  WINDOWKV_TRY(detail::validate_kv<memory_space::host>(to));
+  if (chosen.lists > 1) {
+    WINDOWKV_TRY(detail::validate_separable(from, chosen.lists));
+    WINDOWKV_TRY(detail::validate_separable(to, chosen.lists));
+  }
+  for (int list = 0; list < chosen.lists; ++list)
+    WINDOWKV_TRY(detail::validate_kept(chosen.list(list), from));
+  WINDOWKV_TRY(detail::validate_copy(from, to, chosen.kept));
+  detail::move_rows(on, detail::kept_rows(chosen), from, to);
   return {};
 }
 
@@ -170,11 +250,12 @@ status compact_layer(host_executor<ParallelFor> const& on, compression<Method>& 
   layer_state& state = compression_access::layer(run, layer);
   auto const storage = storage_of(kv);
   WINDOWKV_TRY_ASSIGN(moved, has_moved(run, layer, storage));
-  if (!moved) WINDOWKV_TRY(compact_in_place(on, {chosen.slots, chosen.kept}, kv).at_layer(layer));
+  if (!moved) WINDOWKV_TRY(compact_in_place(on, chosen, kv).at_layer(layer));
   state.row_bytes = moved ? 0 : kv.keys.row_bytes() + kv.values.row_bytes();
   state.storage = storage;
   state.is_compacted = true;
   state.length = chosen.kept;
+  state.rows = chosen.rows();
   return {};
 }
 

@@ -15,21 +15,6 @@
 #include "windowkv/status.hpp"
 
 namespace windowkv {
-namespace detail {
-
-template <class ParallelFor, class Method, class QueryPlane, class Kv>
-status score_from(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
-                  suffix_queries<QueryPlane> const& source, Kv const& kv) {
-  return score(on, run, layer, source, kv.keys);
-}
-template <class ParallelFor, class Method, class Source, class Kv>
-status score_from(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
-                  Source const& source, Kv const& /*kv*/) {
-  return score(on, run, layer, source);
-}
-
-}  // namespace detail
-
 /// One step for an engine that compresses while it prefills: call it for every layer, in ascending order,
 /// when the layer's prefill is done. It scores the layer if the plan says so and, as soon as the layer's
 /// group can be selected, compacts every layer of the group that is ready. So at no time more than one group
@@ -37,8 +22,9 @@ status score_from(host_executor<ParallelFor> const& on, compression<Method>& run
 /// compacted once if they are ready in one call; a layer whose memory has been used again for another is not
 /// taken for it.
 ///
-/// @param source  `suffix_queries`, `attention_rows` or `token_scores` of this layer; not read if it does not
-/// score
+/// @param source  `suffix_queries`, `attention_rows`, `token_scores` or `no_queries` of this layer; not read
+/// if
+///                it does not score
 /// @param kv_of   callable: kv_of(l) is the `kv_view` of layer l, for this layer and the earlier ones of its
 /// group
 /// @return a failed status if anything is refused; every view involved is validated before anything is scored
@@ -62,11 +48,11 @@ status compress_layer(host_executor<ParallelFor> const& on, compression<Method>&
                                             detail::storage_of(kv_of(other))));
     }
   }
-  WINDOWKV_TRY(detail::score_from(on, run, layer, source, kv_of(layer)));
+  WINDOWKV_TRY(detail::score_layer(on, run, layer, source, kv_of(layer)));
   if (group.keeps_all == 0 && access::group(run, g).scored_layers < group.scoring_layers) return {};
   WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
   for (int l = group.first_layer; l <= layer; ++l) {
-    if (is_ready(l)) WINDOWKV_TRY(detail::validate_move({chosen.slots, chosen.kept}, kv_of(l)).at_layer(l));
+    if (is_ready(l)) WINDOWKV_TRY(detail::validate_move(chosen, kv_of(l)).at_layer(l));
   }
   detail::forget_storage(run);
   for (int l = group.first_layer; l <= layer; ++l) {
@@ -107,12 +93,12 @@ status compress(host_executor<ParallelFor> const& on, compression<Method>* runs,
   };
   auto const decide = [&](int s, int l, compression<Method>& run, int group) -> status {
     if (run.plan().layer[l].scores == 0) return {};
-    WINDOWKV_TRY(detail::score_from(on, run, l, source_of(s, l), kv_of(s, l)));
+    WINDOWKV_TRY(detail::score_layer(on, run, l, source_of(s, l), kv_of(s, l)));
     return run.plan().completes_group(l) ? select(on, run, group).error() : status{};
   };
   auto const validate_moves = [&](int s, int l, compression<Method>& run, int group) -> status {
     WINDOWKV_TRY_ASSIGN(chosen, select(on, run, group));
-    return detail::validate_move({chosen.slots, chosen.kept}, kv_of(s, l)).at_layer(l);
+    return detail::validate_move(chosen, kv_of(s, l)).at_layer(l);
   };
   auto const move = [&](int s, int l, compression<Method>& run, int group) -> status {
     WINDOWKV_TRY_ASSIGN(chosen, select(on, run, group));

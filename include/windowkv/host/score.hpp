@@ -6,12 +6,14 @@
 /// Stage 1 on the host: token scores of one layer, merged into its group's score buffer.
 
 #include <cstdint>
-#include <utility>
+#include <type_traits>
 
 #include "windowkv/config.hpp"
 #include "windowkv/core/compression.hpp"
+#include "windowkv/core/head_rows.hpp"
+#include "windowkv/core/merge.hpp"
 #include "windowkv/core/stages.hpp"
-#include "windowkv/host/detail/suffix_scores.hpp"
+#include "windowkv/host/detail/token_scores.hpp"
 #include "windowkv/host/executor.hpp"
 #include "windowkv/status.hpp"
 
@@ -23,88 +25,97 @@ template <class Method>
 score_merger begin_scoring(compression<Method>& run, int layer) {
   plan_data const& p = run.plan();
   int const g = p.layer[layer].group;
-  auto const [heads, layers] = with_scoring(run.plan().method, p.prompt.task, [](auto const& scoring) {
-    return std::pair<head_merge, layer_merge>(scoring.heads, scoring.layers);
+  return merger_of(run, layer, buffer_of(p, compression_access::memory(run), g));
+}
+
+/// Scores of one layer from what a method's scorer reads.
+template <class ParallelFor, class Method, class Source, class Kv>
+status score_layer(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+                   Source const& source, Kv const& kv) {
+  WINDOWKV_TRY_ASSIGN(scores_now, must_score(run, layer));
+  if (!scores_now) return {};
+  plan_data const& p = run.plan();
+  return with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) -> status {
+    auto const& scorer = scoring.token_scorer;
+    using token_scorer = std::decay_t<decltype(scorer)>;
+    WINDOWKV_TRY(validate_source<memory_space::host>(p, scoring, source, kv).at_layer(layer));
+    workspace_layout const& memory = compression_access::memory(run);
+    score_merger const merger = begin_scoring(run, layer);
+    if (p.review == 0) return {};
+    if constexpr (std::is_same_v<Source, token_scores>) {
+      merge_token_scores(on, p, source, merger);
+    } else if constexpr (is_row_scorer_v<token_scorer>) {
+      find_row_scores(on, p, scorer, rows_of(p, source, kv), memory);
+      merge_token_scores(on, p, {memory.row_scores, p.shape.kv_heads, p.review, p.review}, merger);
+    } else {
+      if constexpr (is_value_weighted_v<token_scorer>) {
+        find_row_scores(on, p, scorer.weight_of, rows_of(p, source, kv), memory);
+      }
+      if constexpr (std::is_same_v<Source, attention_rows>) {
+        score_attention_rows(on, p, scorer, source, memory, merger);
+      } else if constexpr (observes_prompt_v<token_scorer>) {
+        score_prompt_attention(on, p, scorer, source, kv.keys, memory, merger);
+      } else {
+        score_suffix_attention(on, p, scorer, source, kv.keys, memory, merger);
+      }
+    }
+    return {};
   });
-  int const earlier = record_scoring(run, layer);
-  int const scoring_layers = p.group[g].scoring_layers;
-  return {p,
-          buffer_of(p, compression_access::memory(run), g),
-          heads,
-          layers,
-          earlier == 0,
-          earlier + 1 == scoring_layers,
-          static_cast<float>(scoring_layers)};
 }
 
 }  // namespace detail
 
-/// Scores one layer from its suffix queries and its keys, and merges the result into its group.
+/// Scores one layer from its queries and its cache, and merges the result into its group. What is read of
+/// them depends on the method's token scorer:
 ///
-/// Softmax(q.k / sqrt(D)) of the last S queries over all N keys, causal inside the last S x S block,
-/// accumulated in fp32; query head h reads KV head floor(h / (Hq / Hkv)). Two passes over the keys (one with
-/// the engine's log-sum-exp), O(N) memory from the workspace. A layer that does not score in the plan is left
-/// out at no cost.
+///  - A fold over the suffix: softmax(q.k / sqrt(D)) of the last S queries over all N keys, causal inside the
+///    last S x S block, accumulated in fp32; query head h reads KV head floor(h / (Hq / Hkv)). Two passes
+///    over the keys (one with the engine's log-sum-exp), O(N) memory from the workspace.
+///  - A fold over the prompt: the same of the last N rows of `source`, O(N^2) time, O(N) memory.
+///  - A row scorer: keys, values and queries as its flags say.
 ///
-/// @param source host memory; at least S rows, else `insufficient_queries`
-/// @param keys   host memory; at least N slots, slot = prompt token
+/// A layer that does not score in the plan is left out at no cost.
+///
+/// @param source host memory; at least S rows (N for a fold over the prompt), else `insufficient_queries`
+/// @param kv     host memory; at least N slots, slot = prompt token
 /// NaN and infinite elements are allowed: their scores follow IEEE rules, and NaN ranks below everything.
+template <class ParallelFor, class Method, class QueryPlane, class KeyPlane, class ValuePlane>
+status score(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+             suffix_queries<QueryPlane> const& source, kv_view<KeyPlane, ValuePlane> const& kv) {
+  return detail::score_layer(on, run, layer, source, kv);
+}
+/// The same for scorers that do not read values.
 template <class ParallelFor, class Method, class QueryPlane, class KeyPlane>
 status score(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
              suffix_queries<QueryPlane> const& source, KeyPlane const& keys) {
-  WINDOWKV_TRY_ASSIGN(scores_now, detail::must_score(run, layer));
-  if (!scores_now) return {};
-  WINDOWKV_TRY(
-      detail::validate_queries_and_keys<memory_space::host>(run.plan(), source, keys).at_layer(layer));
-  plan_data const& p = run.plan();
-  detail::score_merger const merger = detail::begin_scoring(run, layer);
-  if (p.review == 0) return {};
-  return detail::with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) -> status {
-    detail::require_attention_scorer<decltype(scoring.token_scorer)>();
-    detail::workspace_layout const& memory = compression_access::memory(run);
-    detail::score_suffix_attention(on, p, scoring, source, keys, memory, merger);
-    return {};
-  });
+  return detail::score_layer(on, run, layer, source, kv_view{keys});
 }
 
-/// Scores one layer from the softmax rows of the engine's own attention.
+/// Scores one layer by a row scorer that needs no queries.
+template <class ParallelFor, class Method, class KeyPlane, class ValuePlane>
+status score(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+             no_queries const& source, kv_view<KeyPlane, ValuePlane> const& kv) {
+  return detail::score_layer(on, run, layer, source, kv);
+}
+
+/// Scores one layer from the softmax rows of the engine's own attention; values weigh in where the scorer is
+/// `value_weighted`.
+template <class ParallelFor, class Method, class KeyPlane, class ValuePlane>
+status score(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+             attention_rows const& source, kv_view<KeyPlane, ValuePlane> const& kv) {
+  return detail::score_layer(on, run, layer, source, kv);
+}
 template <class ParallelFor, class Method>
 status score(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
              attention_rows const& source) {
-  WINDOWKV_TRY_ASSIGN(scores_now, detail::must_score(run, layer));
-  if (!scores_now) return {};
-  plan_data const& p = run.plan();
-  WINDOWKV_TRY(detail::validate_rows(p, source).at_layer(layer));
-  detail::score_merger const merger = detail::begin_scoring(run, layer);
-  return detail::with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) -> status {
-    detail::require_attention_scorer<decltype(scoring.token_scorer)>();
-    int const first_row = source.rows - p.suffix;
-    detail::merge_token_scores(on, p, source.heads, merger, [&](int head, int token) {
-      auto state = scoring.token_scorer.init();
-      float const* element = source.data + head * source.head_stride + first_row * source.row_stride + token;
-      for (int row = 0; row < p.suffix; ++row)
-        scoring.token_scorer.add(state, element[row * source.row_stride]);
-      return scoring.token_scorer.finish(state, p.suffix);
-    });
-    return {};
-  });
+  return detail::score_layer(on, run, layer, source, detail::no_cache{});
 }
 
 /// Scores one layer from finished token scores; the method's token scorer is not asked.
 template <class ParallelFor, class Method>
 status score(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
              token_scores const& source) {
-  WINDOWKV_TRY_ASSIGN(scores_now, detail::must_score(run, layer));
-  if (!scores_now) return {};
-  plan_data const& p = run.plan();
-  return detail::with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) -> status {
-    WINDOWKV_TRY(detail::validate_token_scores(p, scoring.heads, source).at_layer(layer));
-    detail::score_merger const merger = detail::begin_scoring(run, layer);
-    detail::merge_token_scores(on, p, source.heads, merger, [&](int head, int token) {
-      return source.data[head * source.head_stride + token];
-    });
-    return {};
-  });
+  return detail::score_layer(on, run, layer, source, detail::no_cache{});
 }
 
 }  // namespace windowkv

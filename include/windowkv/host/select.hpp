@@ -7,12 +7,18 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/rank.hpp"
 #include "windowkv/core/selection.hpp"
+#include "windowkv/core/slot_list.hpp"
 #include "windowkv/core/stages.hpp"
+#include "windowkv/host/detail/allocate_heads.hpp"
+#include "windowkv/host/detail/selection_writer.hpp"
 #include "windowkv/host/executor.hpp"
+#include "windowkv/policy/head_sharing.hpp"
+#include "windowkv/policy/selectors.hpp"
 #include "windowkv/status.hpp"
 
 namespace windowkv {
@@ -30,100 +36,154 @@ float pooled_score(Pooling const& pooling, float const* scores, int review, int 
   return pooling.finish(state, end - begin);
 }
 
-/// Score of window w: each row's fold over its pooled tokens, then the mean over rows.
+/// Rows of the group's score buffer that belong to one list.
+struct list_rows {
+  float const* scores;  ///< [rows][R]
+  int rows;
+};
+inline list_rows rows_of_list(plan_data const& p, score_buffer const& buffer, int list) {
+  int const rows = p.score_rows / p.lists;
+  return {buffer.scores + static_cast<std::int64_t>(list) * rows * p.review, rows};
+}
+
+/// Score of window w: each row's fold over its pooled tokens, then the rows as one.
 template <class Scoring>
-float window_score(Scoring const& scoring, plan_data const& p, float const* token_scores, int w) {
+float window_score(Scoring const& scoring, plan_data const& p, list_rows const& list, int w) {
   int const begin = scoring.windows.begin(w, p.review);
   int const end = scoring.windows.end(w, p.review);
-  float sum = 0.f;
-  for (int row = 0; row < p.score_rows; ++row) {
-    float const* scores = token_scores + static_cast<std::int64_t>(row) * p.review;
+  head_reducer reduced{scoring.reduction};
+  for (int row = 0; row < list.rows; ++row) {
+    float const* scores = list.scores + static_cast<std::int64_t>(row) * p.review;
     auto state = scoring.window_scorer.init();
     for (int j = begin; j < end; ++j) {
       scoring.window_scorer.add(state, pooled_score(scoring.pooling, scores, p.review, j));
     }
-    sum += scoring.window_scorer.finish(state, end - begin);
+    reduced.add(scoring.window_scorer.finish(state, end - begin), row == 0);
   }
-  return sum / static_cast<float>(p.score_rows);
+  return reduced.finish(list.rows);
 }
 
+/// What a token counts when it is asked how much of the scores is kept: the mean over heads and scoring
+/// layers, or, where every KV head has a list, the head's own scores.
+struct token_masses {
+  plan_data const& p;
+  score_buffer const& buffer;
+  int list;
+
+  double operator()(std::int64_t token) const {
+    if (p.lists == 1) return static_cast<double>(buffer.mass[token]);
+    list_rows const own = rows_of_list(p, buffer, list);
+    double sum = 0;
+    for (std::int64_t row = 0; row < own.rows; ++row) {
+      sum += static_cast<double>(own.scores[row * p.review + token]);
+    }
+    return sum;
+  }
+  double of(int begin, int end) const {
+    double sum = 0;
+    for (int token = begin; token < end; ++token) sum += (*this)(token);
+    return sum;
+  }
+};
+
+inline bool is_better_key(std::uint64_t a, std::uint64_t b) { return a > b; }
+
 /// Brings the kept windows to the front of `keys`, best first, and returns their number.
-template <class WindowGrouping>
-int keep_best(WindowGrouping const& windows, fill rule, plan_data const& p, int budget, std::uint64_t* keys) {
-  auto const is_better = [](std::uint64_t a, std::uint64_t b) { return a > b; };
+template <class WindowGrouping, class Selector>
+int keep_best(WindowGrouping const& windows, Selector const& selector, plan_data const& p, int budget,
+              token_masses const& masses, std::uint64_t* keys) {
+  fill const rule = selector.rule;
   // Every window holds a token, so a budget of b tokens never reaches behind the best b windows.
   int const candidates = rule == fill::within_budget && budget < p.windows ? budget : p.windows;
-  if (candidates < p.windows) std::nth_element(keys, keys + candidates, keys + p.windows, is_better);
-  std::sort(keys, keys + candidates, is_better);
+  if (candidates < p.windows) std::nth_element(keys, keys + candidates, keys + p.windows, is_better_key);
+  std::sort(keys, keys + candidates, is_better_key);
   auto const window_at = [&](int rank) { return index_of_rank_key(keys[rank]); };
+  int kept = 0;
   if (rule == fill::within_budget) {
-    int tokens = 0;
-    int kept = 0;
-    for (; kept < candidates; ++kept) {
+    for (int tokens = 0; kept < candidates; ++kept) {
       int const w = window_at(kept);
       tokens += windows.end(w, p.review) - windows.begin(w, p.review);
       if (tokens > budget) break;
     }
-    return kept;
+  } else {
+    int const must_drop = p.review - budget;
+    int dropped = 0;
+    kept = p.windows;
+    while (kept > 0 && dropped < must_drop) dropped += windows.nominal_tokens(window_at(--kept), p.review);
   }
-  int const must_drop = p.review - budget;
-  int dropped = 0;
-  int kept = p.windows;
-  while (kept > 0 && dropped < must_drop) dropped += windows.nominal_tokens(window_at(--kept), p.review);
+  if constexpr (stops_early_v<Selector>) {
+    double const all = masses.of(0, p.review);
+    double mass = 0;
+    int tokens = 0;
+    for (int rank = 0; rank < kept; ++rank) {
+      int const w = window_at(rank);
+      int const begin = windows.begin(w, p.review);
+      int const end = windows.end(w, p.review);
+      bool const is_protected = selector.protects(begin, end);
+      if (!is_protected && selector.is_enough(mass, all, tokens)) return rank;
+      mass += masses.of(begin, end);
+      tokens += end - begin;
+    }
+  }
+  static_cast<void>(masses);
   return kept;
 }
 
-/// Writes the slots of the kept windows (ascending) and the suffix.
-template <class WindowGrouping>
-int list_slots(WindowGrouping const& windows, plan_data const& p, std::int32_t const* window_ids,
-               int window_count, int suffix, std::int32_t* slots) {
-  int kept = 0;
-  for (int i = 0; i < window_count; ++i) {
-    int const end = windows.end(window_ids[i], p.review);
-    for (int slot = windows.begin(window_ids[i], p.review); slot < end; ++slot) slots[kept++] = slot;
-  }
-  for (int slot = p.prompt.tokens - suffix; slot < p.prompt.tokens; ++slot) slots[kept++] = slot;
-  return kept;
+/// Share of the review part's mass that a list keeps.
+inline float retained_share(plan_data const& p, token_masses const& masses, slot_list const& kept) {
+  double const total = masses.of(0, p.review);
+  double held = 0;
+  for (int i = 0; i < kept.count && kept.slots[i] < p.review; ++i) held += masses(kept.slots[i]);
+  return total == held ? 1.f : static_cast<float>(held / total);
 }
 
-/// Share of the review part's mass that stays.
-inline float retained_share(plan_data const& p, float const* mass, selection const& chosen) {
-  double total = 0;
-  double kept = 0;
-  for (int j = 0; j < p.review; ++j) total += static_cast<double>(mass[j]);
-  for (int i = 0; i < chosen.kept && chosen.slots[i] < p.review; ++i) {
-    kept += static_cast<double>(mass[chosen.slots[i]]);
-  }
-  return total == kept ? 1.f : static_cast<float>(kept / total);
-}
-
+/// Scores and ranks the windows of all lists.
 template <class ParallelFor, class Scoring, class Selector>
-void select_group(host_executor<ParallelFor> const& on, plan_data const& p, group_plan const& group,
-                  Scoring const& scoring, Selector const& selector, workspace_layout const& memory,
-                  selection& chosen) {
-  score_buffer const buffer = buffer_of(p, memory, chosen.group);
-  on.parallel_for((p.windows + windows_per_item - 1) / windows_per_item, [&](int item) {
-    int const begin = item * windows_per_item;
+void rank_windows(host_executor<ParallelFor> const& on, plan_data const& p, Scoring const& scoring,
+                  Selector const& selector, score_buffer const& buffer, workspace_layout const& memory) {
+  int const pieces = (p.windows + windows_per_item - 1) / windows_per_item;
+  on.parallel_for(pieces * p.lists, [&](int item) {
+    int const list = item / pieces;
+    list_rows const rows = rows_of_list(p, buffer, list);
+    int const begin = item % pieces * windows_per_item;
     int const end = p.windows - begin < windows_per_item ? p.windows : begin + windows_per_item;
     for (int w = begin; w < end; ++w) {
-      float const score = window_score(scoring, p, buffer.scores, w);
-      int const window_begin = scoring.windows.begin(w, p.review);
-      int const window_end = scoring.windows.end(w, p.review);
-      memory.window_scores[w] = score;
-      memory.rank_keys[w] = selector.in_ranges(window_begin, window_end)  ? protected_rank_key(w)
-                            : selector.protects(window_begin, window_end) ? preferred_rank_key(w)
-                                                                          : rank_key(score, w);
+      std::int64_t const at = static_cast<std::int64_t>(list) * p.windows + w;
+      float const score = window_score(scoring, p, rows, w);
+      memory.window_scores[at] = score;
+      memory.rank_keys[at] = window_key(selector, score, w, scoring.windows.begin(w, p.review),
+                                        scoring.windows.end(w, p.review));
     }
   });
-  std::int32_t* const window_ids = memory.windows[chosen.group];
-  std::int32_t* const slots = memory.slots[chosen.group];
-  chosen.windows = keep_best(scoring.windows, selector.rule, p, group.review_budget, memory.rank_keys);
-  for (int i = 0; i < chosen.windows; ++i) window_ids[i] = index_of_rank_key(memory.rank_keys[i]);
-  std::sort(window_ids, window_ids + chosen.windows);
-  chosen.window_ids = window_ids;
-  chosen.kept = list_slots(scoring.windows, p, window_ids, chosen.windows, group.suffix, slots);
-  chosen.slots = slots;
-  chosen.retained = retained_share(p, buffer.mass, chosen);
+}
+
+template <class ParallelFor, class Method, class Scoring>
+void select_group(host_executor<ParallelFor> const& on, plan<Method> const& p, group_plan const& group,
+                  Scoring const& scoring, workspace_layout const& memory, selection& chosen) {
+  auto const& selector = p.method.selector;
+  auto const& heads = p.method.head_sharing.budget;
+  score_buffer const buffer = buffer_of(p, memory, chosen.group);
+  rank_windows(on, p, scoring, selector, buffer, memory);
+  std::int32_t budgets[max_heads];
+  if constexpr (is_adaptive_head_budget_v<std::decay_t<decltype(heads)>>) {
+    allocate_heads(p, heads, scoring.windows, group.review_budget, memory, budgets);
+  } else {
+    for (int list = 0; list < p.lists; ++list) {
+      int const tokens = heads.tokens(chosen.group, list, group.review_budget);
+      budgets[list] = tokens < p.review ? tokens : p.review;
+    }
+  }
+  selection_writer out(p, memory, chosen);
+  double retained = 0;
+  for (int list = 0; list < p.lists; ++list) {
+    token_masses const masses{p, buffer, list};
+    std::uint64_t* const keys = memory.rank_keys + static_cast<std::int64_t>(list) * p.windows;
+    int const kept = keep_best(scoring.windows, selector, p, budgets[list], masses, keys);
+    slot_list const slots = out.add_list(scoring.windows, keys, kept, group.suffix);
+    retained += static_cast<double>(retained_share(p, masses, slots));
+  }
+  out.finish();
+  chosen.retained = static_cast<float>(retained / p.lists);
 }
 
 }  // namespace detail
@@ -132,7 +192,8 @@ void select_group(host_executor<ParallelFor> const& on, plan_data const& p, grou
 /// keeps everything without scores. Asked again, returns the same selection.
 ///
 /// Windows are ranked by one total order (core/rank.hpp); what stays is the head of the ranking that the
-/// plan's budget pays for, protected windows first, and the suffix. The selection points into the workspace.
+/// plan's budget pays for, protected windows first, and the suffix. With a list per KV head each has a
+/// ranking of its own. The selection points into the workspace.
 template <class ParallelFor, class Method>
 result<selection> select(host_executor<ParallelFor> const& on, compression<Method>& run, int group) {
   using access = compression_access;
@@ -146,16 +207,13 @@ result<selection> select(host_executor<ParallelFor> const& on, compression<Metho
   chosen.group = group;
   chosen.tokens = p.prompt.tokens;
   if (planned.keeps_all != 0) {
-    chosen.kept = p.prompt.tokens;
-    chosen.slots = memory.slots[group];
-    chosen.windows = p.windows;
-    chosen.window_ids = memory.windows[group];
-    for (int i = 0; i < chosen.kept; ++i) memory.slots[group][i] = i;
-    for (int i = 0; i < chosen.windows; ++i) memory.windows[group][i] = i;
+    detail::selection_writer out(p, memory, chosen);
+    for (int list = 0; list < p.lists; ++list) out.add_everything();
+    out.finish();
   } else {
     WINDOWKV_TRY(detail::must_have_scored(run, group));
     detail::with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) {
-      detail::select_group(on, p, planned, scoring, run.plan().method.selector, memory, chosen);
+      detail::select_group(on, run.plan(), planned, scoring, memory, chosen);
     });
   }
   state.chosen = chosen;

@@ -22,6 +22,7 @@ namespace windowkv {
 struct budget_request {
   int tokens_per_layer = 0;  ///< C: the mean over layers
   int available = 0;         ///< tokens a layer has (N, or R when the suffix is not counted)
+  int suffix = 0;            ///< S: tokens at the end of the prompt that always stay
   int minimum = 0;           ///< tokens that always stay (suffix and protected tokens) as far as counted
   int groups = 0;            ///< G
   int layers_per_group = 0;  ///< g: layers of the largest group

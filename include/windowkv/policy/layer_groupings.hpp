@@ -17,8 +17,9 @@ namespace windowkv {
 
 /// Which layers of a group score. How their scores merge is part of the task's scoring (`layer_merge`).
 enum class scoring_layers : std::uint8_t {
-  first,  ///< the group's first layer leads, the others follow (paper)
-  all,    ///< every layer of the group votes
+  first,   ///< the group's first layer leads, the others follow (paper)
+  all,     ///< every layer of the group votes
+  middle,  ///< the group's middle layer leads; of two, the lower
 };
 
 /// Consecutive groups of `layers_per_group` layers (paper: 8); the last may be shorter.
@@ -57,7 +58,7 @@ struct table_groups {
   int layers = 0;
   scoring_layers scoring = scoring_layers::first;
   /// 1 for the layers that may score; host memory [layers], or null for all. With `scoring_layers::first` the
-  /// first such layer of the group leads.
+  /// first such layer of the group leads, with `middle` the middle one of them.
   std::uint8_t const* scorers = nullptr;
 
   int group_of(int layer, int /*layers*/) const { return group[layer]; }

@@ -6,7 +6,10 @@
 /// A method bundles one policy of each kind. Two are named: what the authors' code keeps, and what we would
 /// run. Every part can be exchanged: `default_method().with_budget(2048).with_window_scorer(my_scorer{})`.
 
+#include <cstdint>
+
 #include "windowkv/policy/budgets.hpp"
+#include "windowkv/policy/head_sharing.hpp"
 #include "windowkv/policy/layer_groupings.hpp"
 #include "windowkv/policy/poolings.hpp"
 #include "windowkv/policy/selectors.hpp"
@@ -17,11 +20,15 @@
 
 namespace windowkv {
 
-/// Where the mean over query heads is taken. For linear rules (no pooling, window_mean) both give the same.
+/// Where the heads that share a list merge. For linear rules (no pooling, window_mean) and means both give
+/// the same.
 enum class head_merge : std::uint8_t {
-  at_windows,  ///< every head scores the windows, then the mean of those scores (paper)
-  at_tokens,   ///< the mean token score over heads first, then pooling and windows
+  at_windows,  ///< every head pools and scores the windows, then those scores merge (paper)
+  at_tokens,   ///< the token scores merge first, then pooling and windows
 };
+
+/// How the scores of heads that share a list become one. NaN ranks below every number.
+enum class head_reduction : std::uint8_t { mean, maximum, sum };
 
 /// How the token scores of a group's scoring layers become one.
 enum class layer_merge : std::uint8_t {
@@ -30,12 +37,14 @@ enum class layer_merge : std::uint8_t {
   maximum,  ///< a fact that any layer looks for stays; NaN ranks below every number
 };
 
-/// How the prompt's tokens become window scores, for one task.
+/// How the prompt's tokens become window scores, for one task. Of what a scorer yields per head, the heads
+/// that share a list of kept tokens (`head_sharing`) are merged.
 template <class TokenScorer, class Pooling, class WindowGrouping, class WindowScorer>
 struct scoring {
-  static_assert(is_token_scorer_v<TokenScorer>,
-                "windowkv: TokenScorer must fold suffix probabilities (state_type, init, add, finish) or be "
-                "external_scores (see policy/token_scorers.hpp)");
+  static_assert(
+      is_token_scorer_v<TokenScorer>,
+      "windowkv: TokenScorer must fold attention probabilities (state_type, init, add, finish), score "
+      "cached rows (score), or be external_scores (see policy/token_scorers.hpp)");
   static_assert(is_pooling_v<Pooling>,
                 "windowkv: Pooling must have after, before, state_type, init, add and finish (see "
                 "policy/poolings.hpp)");
@@ -46,39 +55,54 @@ struct scoring {
       is_window_scorer_v<WindowScorer>,
       "windowkv: WindowScorer must have state_type, init, add and finish (see policy/window_scorers.hpp)");
 
-  int suffix = 16;  ///< S: the last queries of the prompt, which observe it; their own tokens always stay
+  /// S: the last queries of the prompt, which observe it; their own tokens always stay. Scorers that observe
+  /// the whole prompt, or no queries, may do with 0.
+  int suffix = 16;
   TokenScorer token_scorer{};
   Pooling pooling{};
   WindowGrouping windows{};
   WindowScorer window_scorer{};
   head_merge heads = head_merge::at_windows;
   layer_merge layers = layer_merge::first;
+  head_reduction reduction = head_reduction::mean;
 
   template <class Other>
   constexpr auto with_token_scorer(Other other) const {
     return scoring<Other, Pooling, WindowGrouping, WindowScorer>{suffix,        other, pooling, windows,
-                                                                 window_scorer, heads, layers};
+                                                                 window_scorer, heads, layers,  reduction};
   }
   template <class Other>
   constexpr auto with_pooling(Other other) const {
     return scoring<TokenScorer, Other, WindowGrouping, WindowScorer>{
-        suffix, token_scorer, other, windows, window_scorer, heads, layers};
+        suffix, token_scorer, other, windows, window_scorer, heads, layers, reduction};
   }
   template <class Other>
   constexpr auto with_windows(Other other) const {
-    return scoring<TokenScorer, Pooling, Other, WindowScorer>{suffix,        token_scorer, pooling, other,
-                                                              window_scorer, heads,        layers};
+    return scoring<TokenScorer, Pooling, Other, WindowScorer>{
+        suffix, token_scorer, pooling, other, window_scorer, heads, layers, reduction};
   }
   template <class Other>
   constexpr auto with_window_scorer(Other other) const {
     return scoring<TokenScorer, Pooling, WindowGrouping, Other>{suffix, token_scorer, pooling, windows,
-                                                                other,  heads,        layers};
+                                                                other,  heads,        layers,  reduction};
+  }
+  constexpr scoring with_layers(layer_merge merge) const {
+    scoring changed = *this;
+    changed.layers = merge;
+    return changed;
+  }
+  constexpr scoring with_heads(head_merge where, head_reduction how = head_reduction::mean) const {
+    scoring changed = *this;
+    changed.heads = where;
+    changed.reduction = how;
+    return changed;
   }
 };
 
 /// The whole method. `Localization` and `Aggregation` are `scoring`s; the prompt's task picks one at run
 /// time.
-template <class Localization, class Aggregation, class Budget, class LayerGrouping, class Selector>
+template <class Localization, class Aggregation, class Budget, class LayerGrouping, class Selector,
+          class HeadSharing = all_heads>
 struct method {
   static_assert(
       is_budget_v<Budget>,
@@ -89,6 +113,10 @@ struct method {
   static_assert(is_selector_v<Selector>,
                 "windowkv: Selector must have rule, sinks, protects, in_ranges and validate (see "
                 "policy/selectors.hpp)");
+  static_assert(is_head_sharing_v<HeadSharing>,
+                "windowkv: HeadSharing must be all_heads or each_kv_head (see policy/head_sharing.hpp)");
+
+  using head_sharing_type = HeadSharing;
 
   Localization localization{};
   Aggregation aggregation{};
@@ -96,6 +124,7 @@ struct method {
   LayerGrouping layer_grouping{};
   Selector selector{};
   int tokens_per_layer = 1024;  ///< C: tokens kept per layer, the mean over layers
+  HeadSharing head_sharing{};
 
   /// C, with the budget's shape as it is.
   constexpr method with_budget(int tokens) const {
@@ -112,29 +141,35 @@ struct method {
   }
   template <class Other>
   constexpr auto with_localization(Other other) const {
-    return method<Other, Aggregation, Budget, LayerGrouping, Selector>{
-        other, aggregation, budget, layer_grouping, selector, tokens_per_layer};
+    return method<Other, Aggregation, Budget, LayerGrouping, Selector, HeadSharing>{
+        other, aggregation, budget, layer_grouping, selector, tokens_per_layer, head_sharing};
   }
   template <class Other>
   constexpr auto with_aggregation(Other other) const {
-    return method<Localization, Other, Budget, LayerGrouping, Selector>{
-        localization, other, budget, layer_grouping, selector, tokens_per_layer};
+    return method<Localization, Other, Budget, LayerGrouping, Selector, HeadSharing>{
+        localization, other, budget, layer_grouping, selector, tokens_per_layer, head_sharing};
   }
   /// The shape of the budget over layer groups.
   template <class Other>
   constexpr auto with_budget_shape(Other other) const {
-    return method<Localization, Aggregation, Other, LayerGrouping, Selector>{
-        localization, aggregation, other, layer_grouping, selector, tokens_per_layer};
+    return method<Localization, Aggregation, Other, LayerGrouping, Selector, HeadSharing>{
+        localization, aggregation, other, layer_grouping, selector, tokens_per_layer, head_sharing};
   }
   template <class Other>
   constexpr auto with_layer_grouping(Other other) const {
-    return method<Localization, Aggregation, Budget, Other, Selector>{
-        localization, aggregation, budget, other, selector, tokens_per_layer};
+    return method<Localization, Aggregation, Budget, Other, Selector, HeadSharing>{
+        localization, aggregation, budget, other, selector, tokens_per_layer, head_sharing};
   }
   template <class Other>
   constexpr auto with_selector(Other other) const {
-    return method<Localization, Aggregation, Budget, LayerGrouping, Other>{
-        localization, aggregation, budget, layer_grouping, other, tokens_per_layer};
+    return method<Localization, Aggregation, Budget, LayerGrouping, Other, HeadSharing>{
+        localization, aggregation, budget, layer_grouping, other, tokens_per_layer, head_sharing};
+  }
+  /// Which KV heads share a list of kept tokens.
+  template <class Other>
+  constexpr auto with_head_sharing(Other other) const {
+    return method<Localization, Aggregation, Budget, LayerGrouping, Selector, Other>{
+        localization, aggregation, budget, layer_grouping, selector, tokens_per_layer, other};
   }
   /// The same token scorer for both tasks.
   template <class Other>

@@ -5,6 +5,11 @@
 /// @file policy/selectors.hpp
 /// A selector decides how far down the ranking windows stay, and which windows stay whatever they score.
 /// What stays is always the head of one ranking (core/rank.hpp), so a larger budget only adds windows.
+///
+/// Optionally a selector stops earlier: with `bool is_enough(double kept, double all, int tokens) const` no
+/// window stays behind the first point of the ranking at which it is true, for the mass that the kept
+/// windows hold, the mass of all windows, and the kept tokens. Once true it must stay true. Mass is the sum
+/// of token scores, which are not negative then.
 
 #include <cstdint>
 #include <type_traits>
@@ -69,7 +74,37 @@ struct top_windows {
   }
 };
 
+/// The fewest windows that hold `share` of the mass of the token scores, the best first: between `least`
+/// tokens (of the review part) and the budget, which is the ceiling. Protected windows as in `top_windows`.
+/// How much stays depends on the prompt: little where attention is concentrated.
+struct top_mass : top_windows {
+  float share = 0.95f;
+  int least = 0;
+
+  WINDOWKV_HD bool is_enough(double kept, double all, int tokens) const {
+    return tokens >= least && kept >= static_cast<double>(share) * all;
+  }
+  top_mass on_device() const {
+    top_mass there = *this;
+    there.ranges = device_ranges;
+    return there;
+  }
+  status validate(int tokens) const {
+    if (!(share >= 0.f && share <= 1.f)) {
+      return status::failure(status_code::invalid_argument, "top_mass.share", "must lie in [0, 1]");
+    }
+    WINDOWKV_TRY(detail::require_at_least("top_mass.least", least, 0));
+    return top_windows::validate(tokens);
+  }
+};
+
 namespace detail {
+template <class T, class = void>
+struct stops_early : std::false_type {};
+template <class T>
+struct stops_early<T, std::void_t<decltype(bool{std::declval<T const&>().is_enough(0., 0., 0)})>>
+    : std::true_type {};
+
 template <class T, class = void>
 struct is_selector : std::false_type {};
 template <class T>
@@ -80,6 +115,10 @@ struct is_selector<T, std::void_t<decltype(fill{std::declval<T const&>().rule}),
                                   decltype(status{std::declval<T const&>().validate(0)})>>
     : std::is_trivially_copyable<T> {};
 }  // namespace detail
+
+/// True if T may stop before the budget is spent.
+template <class T>
+inline constexpr bool stops_early_v = detail::stops_early<T>::value;
 
 template <class T>
 inline constexpr bool is_selector_v = detail::is_selector<T>::value;

@@ -9,6 +9,7 @@
 
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/plan.hpp"
+#include "windowkv/core/selection.hpp"
 
 namespace windowkv {
 
@@ -20,9 +21,13 @@ inline void print(std::FILE* to, plan_data const& p) {
                static_cast<unsigned long long>(p.workspace_bytes));
   for (int g = 0; g < p.groups; ++g) {
     group_plan const& group = p.group[g];
-    std::fprintf(to, "  group %d: layers %d..%d (%d), %d score; keeps %s%d tokens per layer\n", g,
+    std::fprintf(to, "  group %d: layers %d..%d (%d), %d score; keeps %s%d tokens per layer", g,
                  group.first_layer, group.last_layer, group.layers, group.scoring_layers,
                  group.keeps_all != 0 ? "all " : "at most ", group.max_kept);
+    if (p.lists > 1) {
+      std::fprintf(to, " and head, %lld rows in %d lists", static_cast<long long>(group.max_rows), p.lists);
+    }
+    std::fprintf(to, "\n");
   }
 }
 
@@ -32,9 +37,12 @@ inline void print(std::FILE* to, compression_report const& r) {
                static_cast<long long>(r.tokens_after()), static_cast<long long>(r.bytes_before()),
                static_cast<long long>(r.bytes_after()));
   for (int g = 0; g < r.groups; ++g) {
-    std::fprintf(to, "  group %d: %d of %d tokens in %d windows, %.1f %% of the review scores retained\n", g,
-                 r.group[g].kept, r.group[g].tokens, r.group[g].windows,
-                 100.0 * static_cast<double>(r.group[g].retained));
+    selection const& chosen = r.group[g];
+    std::fprintf(to, "  group %d: %d of %d tokens in %d windows, %.1f %% of the review scores retained", g,
+                 chosen.kept, chosen.tokens, chosen.windows, 100.0 * static_cast<double>(chosen.retained));
+    if (chosen.lists > 1)
+      std::fprintf(to, "; %d rows in %d lists, one per KV head", chosen.rows(), chosen.lists);
+    std::fprintf(to, "\n");
   }
 }
 

@@ -75,6 +75,7 @@ struct plan_data {
   std::int32_t score_heads = 0;    ///< heads that the token scorer yields scores for
   std::int32_t score_rows = 0;     ///< rows of a score buffer: one per list, or one per scored head
   std::int32_t score_buffers = 0;  ///< most groups that accumulate scores at the same time
+  std::uint8_t lists_compete = 0;  ///< for their tokens: the head budget is adaptive
   scoring_needs needs;
   std::uint64_t workspace_bytes = 0;
   group_plan group[max_layers];
@@ -177,7 +178,7 @@ inline std::size_t carve(plan_data const& p, void* base, workspace_layout& out) 
   out.token_scores = cursor.take<float>(buffers * static_cast<std::size_t>(p.score_rows) * review);
   out.token_mass = cursor.take<float>(buffers * review);
   out.window_scores = cursor.take<float>(windows);
-  out.rank_keys = cursor.take<std::uint64_t>(p.lists > 1 ? 2 * windows : windows);
+  out.rank_keys = cursor.take<std::uint64_t>(p.lists_compete != 0 ? 2 * windows : windows);
   for (int g = 0; g < p.groups; ++g) {
     group_plan const& group = p.group[g];
     // A window holds a token, so no more windows than that.
@@ -358,13 +359,15 @@ status plan_lists(HeadSharing const& sharing, head_merge merge, plan_data& p) {
     WINDOWKV_TRY(require(p.score_heads % p.lists == 0, "external_scores.heads", p.score_heads,
                          "must be a multiple of kv_heads", p.lists));
     if constexpr (is_adaptive_head_budget_v<typename HeadSharing::head_budget_type>) {
+      p.lists_compete = 1;
       WINDOWKV_TRY(sharing.budget.validate());
     } else {
       WINDOWKV_TRY(sharing.budget.validate(p.groups, p.lists));
     }
   }
   static_cast<void>(sharing);
-  WINDOWKV_TRY(require_at_most("windows of all lists", std::int64_t{p.windows} * p.lists, INT32_MAX));
+  WINDOWKV_TRY(require_at_most("prompt.tokens times kv_heads (of a list for each)",
+                               std::int64_t{p.prompt.tokens} * p.lists, INT32_MAX));
   p.score_rows = merge == head_merge::at_tokens ? p.lists : p.score_heads;
   return {};
 }

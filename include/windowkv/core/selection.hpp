@@ -28,7 +28,8 @@ struct selection {
   std::int32_t const* window_ids = nullptr;  ///< which [windows], ascending within a list
   /// Share of the token scores of the review part that the kept tokens hold, averaged over heads and scoring
   /// layers: with suffix_attention, of the attention that the suffix pays to what came before it (1 = nothing
-  /// lost). With a list per KV head, the mean of what the lists hold of their own scores.
+  /// lost). With a list per KV head, the mean of what the lists hold of their own scores. No share where
+  /// scores may be negative, as those of keys alone are.
   float retained = 1.f;
   int lists = 1;                                 ///< 1, or one per KV head
   std::int32_t const* offsets = nullptr;         ///< [lists + 1] into slots; may be null for one list

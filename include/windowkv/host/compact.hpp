@@ -96,6 +96,12 @@ void move_rows(host_executor<ParallelFor> const& on, kept_rows const& kept,
   }
 }
 
+template <class KeyPlane, class ValuePlane, class Visit>
+void visit_moves(kept_rows const& kept, kv_view<KeyPlane, ValuePlane> const& kv, Visit const& visit) {
+  move_plane(host_executor<>{}, kv.keys, kv.keys, kept, 1, visit);
+  move_plane(host_executor<>{}, kv.values, kv.values, kept, 1, visit);
+}
+
 /// Slots that share something stay or go together: the list must consist of whole groups of `tokens` slots,
 /// but for the last, which may be the start of one.
 inline status validate_granularity(slot_list const& kept, int tokens) {
@@ -119,19 +125,6 @@ inline status validate_shared(slot_list const& kept, int shared_slots) {
                          "of the shared", shared_slots);
 }
 
-/// A plane of which every head may keep other rows.
-template <class Plane>
-status validate_separable(Plane const& plane, int lists, plane_names const& names) {
-  if constexpr (!is_absent_v<Plane>) {
-    WINDOWKV_TRY(require(plane.heads == lists, names.heads, plane.heads,
-                         "must equal (every KV head keeps its own tokens)", lists));
-    if constexpr (has_side_v<typename Plane::accessor_type>) {
-      return validate_separable(plane.accessor.side, lists, scale_names);
-    }
-  }
-  return {};
-}
-
 /// The listed slots must exist in all planes, and keep together what must stay together.
 template <class KeyPlane, class ValuePlane>
 status validate_kept(slot_list const& kept, kv_view<KeyPlane, ValuePlane> const& kv) {
@@ -145,16 +138,6 @@ status validate_move(slot_list const& kept, kv_view<KeyPlane, ValuePlane> const&
   return validate_shared(kept, kv.shared_slots);
 }
 
-/// A view of which every head may keep other rows.
-template <class KeyPlane, class ValuePlane>
-status validate_separable(kv_view<KeyPlane, ValuePlane> const& kv, int lists) {
-  WINDOWKV_TRY(validate_separable(kv.keys, lists, key_names));
-  WINDOWKV_TRY(validate_separable(kv.values, lists, value_names));
-  if (kv.positions == nullptr) return {};
-  return status::failure(status_code::unsupported, "kv_view.positions",
-                         "must be null where every KV head keeps its own tokens: a slot has no one position "
-                         "then (selection.list has them)");
-}
 template <class KeyPlane, class ValuePlane>
 status validate_move(selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv) {
   if (chosen.lists > 1) WINDOWKV_TRY(validate_separable(kv, chosen.lists));
@@ -198,8 +181,15 @@ template <class KeyPlane, class ValuePlane, class Visit>
 status for_each_byte_move(slot_list const& kept, kv_view<KeyPlane, ValuePlane> const& kv, Visit&& visit) {
   WINDOWKV_TRY(detail::validate_kv<memory_space::host>(kv));
   WINDOWKV_TRY(detail::validate_move(kept, kv));
-  detail::move_plane(host_executor<>{}, kv.keys, kv.keys, detail::kept_rows(kept), 1, visit);
-  detail::move_plane(host_executor<>{}, kv.values, kv.values, detail::kept_rows(kept), 1, visit);
+  detail::visit_moves(detail::kept_rows(kept), kv, visit);
+  return {};
+}
+template <class Selection, class KeyPlane, class ValuePlane, class Visit,
+          class = std::enable_if_t<std::is_same_v<Selection, selection>>>
+status for_each_byte_move(Selection const& chosen, kv_view<KeyPlane, ValuePlane> const& kv, Visit&& visit) {
+  WINDOWKV_TRY(detail::validate_kv<memory_space::host>(kv));
+  WINDOWKV_TRY(detail::validate_move(chosen, kv));
+  detail::visit_moves(detail::kept_rows(chosen), kv, visit);
   return {};
 }
 

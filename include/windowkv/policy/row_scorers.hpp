@@ -73,7 +73,7 @@ template <class T>
 struct reads_queries<T, std::void_t<decltype(T::reads_queries)>> : std::bool_constant<T::reads_queries> {};
 
 template <class RowScorer>
-int scratch_floats(RowScorer const& scorer, row_shape const& shape) {
+std::int64_t scratch_floats(RowScorer const& scorer, row_shape const& shape) {
   if constexpr (passes_of<RowScorer>::value > 0) {
     return scorer.scratch_floats(shape);
   } else {
@@ -91,6 +91,25 @@ inline constexpr bool is_row_scorer_v = detail::is_row_scorer<T>::value;
 template <class T>
 concept row_scorer = is_row_scorer_v<T>;
 #endif
+
+/// f(0) + ... + f(count - 1), for rows: in eight interleaved sums, so that no addition waits for the one
+/// before it and a compiler finds the vector in it. One order on every backend.
+template <class F>
+WINDOWKV_HD float row_sum(int count, F const& f) {
+  constexpr int lanes = 8;
+  float sums[lanes] = {};
+  int d = 0;
+  for (; d + lanes <= count; d += lanes) {
+    WINDOWKV_UNROLL
+    for (int i = 0; i < lanes; ++i) sums[i] += f(d + i);
+  }
+  for (int i = 0; d + i < count; ++i) sums[i] += f(d + i);
+  WINDOWKV_UNROLL
+  for (int half = lanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
+  }
+  return sums[0];
+}
 
 /// Later tokens first: with sinks protected by the selector, StreamingLLM (arXiv 2309.17453). Reads nothing.
 struct recency {
@@ -119,9 +138,7 @@ struct random_order {
 struct inverse_key_norm {
   template <class Rows>
   WINDOWKV_HD float score(int token, Rows const& rows, float const* /*scratch*/) const {
-    float sum = 0.f;
-    for (int d = 0; d < rows.dims; ++d) sum += rows.key(token, d) * rows.key(token, d);
-    return -std::sqrt(sum);
+    return -std::sqrt(row_sum(rows.dims, [&](int d) { return rows.key(token, d) * rows.key(token, d); }));
   }
 };
 
@@ -133,11 +150,10 @@ struct value_norm {
 
   template <class Rows>
   WINDOWKV_HD float score(int token, Rows const& rows, float const* /*scratch*/) const {
-    float sum = 0.f;
-    for (int d = 0; d < rows.value_dims; ++d) {
+    float const sum = row_sum(rows.value_dims, [&](int d) {
       float const v = rows.value(token, d);
-      sum += p == 1 ? std::fabs(v) : v * v;
-    }
+      return p == 1 ? std::fabs(v) : v * v;
+    });
     return p == 1 ? sum : std::sqrt(sum);
   }
   status validate() const {
@@ -163,9 +179,7 @@ struct projected_value_norm {
       std::int64_t const column = (std::int64_t{rows.head} * rows.query_heads + h) * rows.value_dims;
       for (std::int64_t out = 0; out < model_dim; ++out) {
         float const* const w = weight + out * row_stride + column;
-        float dot = 0.f;
-        for (int d = 0; d < rows.value_dims; ++d) dot += w[d] * rows.value(token, d);
-        total += std::fabs(dot);
+        total += std::fabs(row_sum(rows.value_dims, [&](int d) { return w[d] * rows.value(token, d); }));
       }
     }
     return total / static_cast<float>(rows.query_heads);
@@ -179,52 +193,67 @@ struct projected_value_norm {
 /// Keys that differ from the average one first: minus the cosine between a key and the mean of all unit keys
 /// (KeyDiff, arXiv 2504.15364).
 struct key_dissimilarity {
-  static constexpr int passes = 3;
-  static constexpr int block = 64;  ///< tokens whose unit keys one item sums
+  static constexpr int passes = 4;
+  static constexpr int block = 64;  ///< tokens whose unit keys one item sums, for `slice` dims
+  static constexpr int slice = 16;
 
-  // scratch: inverse norms [tokens], the anchor [dims], partial sums [blocks][dims]
-  int scratch_floats(row_shape const& s) const { return s.tokens + s.dims * (1 + blocks(s.tokens)); }
+  // scratch: inverse norms [tokens], the anchor [dims], its inverse norm, partial sums [blocks][dims]
+  std::int64_t scratch_floats(row_shape const& s) const {
+    return s.tokens + 1 + std::int64_t{s.dims} * (1 + blocks(s.tokens));
+  }
   int items(int pass, row_shape const& s) const {
-    return pass == 0 ? s.tokens : pass == 1 ? blocks(s.tokens) * s.dims : s.dims;
+    return pass == 0 ? s.tokens : pass == 1 ? blocks(s.tokens) * slices(s.dims) : pass == 2 ? s.dims : 1;
   }
   template <class Rows>
   WINDOWKV_HD void run(int pass, int item, Rows const& rows, float* scratch) const {
     float* const anchor = scratch + rows.tokens;
-    float* const partial = anchor + rows.dims;
+    float* const partial = anchor + rows.dims + 1;
     if (pass == 0) {
-      scratch[item] = 1.f / larger(length(item, rows), 1e-12f);
+      float const squares = row_sum(rows.dims, [&](int d) { return rows.key(item, d) * rows.key(item, d); });
+      scratch[item] = 1.f / larger(std::sqrt(squares), 1e-12f);
     } else if (pass == 1) {
-      int const first = item / rows.dims * block;
-      int const end = rows.tokens - first < block ? rows.tokens : first + block;
+      int const b = item / slices(rows.dims);
+      sum_unit_keys(rows, scratch, b, item % slices(rows.dims) * slice,
+                    partial + std::int64_t{b} * rows.dims);
+    } else if (pass == 2) {
       float sum = 0.f;
-      for (int j = first; j < end; ++j) sum += rows.key(j, item % rows.dims) * scratch[j];
-      partial[item] = sum;
-    } else {
-      float sum = 0.f;
-      for (int b = 0; b < blocks(rows.tokens); ++b) sum += partial[b * rows.dims + item];
+      for (std::int64_t b = 0; b < blocks(rows.tokens); ++b) sum += partial[b * rows.dims + item];
       anchor[item] = sum / static_cast<float>(rows.tokens);
+    } else {
+      float const squares = row_sum(rows.dims, [&](int d) { return anchor[d] * anchor[d]; });
+      anchor[rows.dims] = 1.f / larger(std::sqrt(squares), 1e-8f);
     }
   }
   template <class Rows>
   WINDOWKV_HD float score(int token, Rows const& rows, float const* scratch) const {
     float const* const anchor = scratch + rows.tokens;
-    float dot = 0.f;
-    float squares = 0.f;
-    for (int d = 0; d < rows.dims; ++d) {
-      dot += rows.key(token, d) * anchor[d];
-      squares += anchor[d] * anchor[d];
-    }
-    return -dot * scratch[token] / larger(std::sqrt(squares), 1e-8f);
+    float const dot = row_sum(rows.dims, [&](int d) { return rows.key(token, d) * anchor[d]; });
+    return -dot * scratch[token] * anchor[rows.dims];
   }
 
  private:
   WINDOWKV_HD static int blocks(int tokens) { return (tokens + block - 1) / block; }
+  WINDOWKV_HD static int slices(int dims) { return (dims + slice - 1) / slice; }
   WINDOWKV_HD static float larger(float a, float b) { return a > b ? a : b; }
+
+  /// Of one block of tokens, dims [first, first + slice).
   template <class Rows>
-  WINDOWKV_HD static float length(int token, Rows const& rows) {
-    float sum = 0.f;
-    for (int d = 0; d < rows.dims; ++d) sum += rows.key(token, d) * rows.key(token, d);
-    return std::sqrt(sum);
+  WINDOWKV_HD static void sum_unit_keys(Rows const& rows, float const* inverse_norms, int b, int first,
+                                        float* out) {
+    int const begin = b * block;
+    int const end = rows.tokens - begin < block ? rows.tokens : begin + block;
+    int const width = rows.dims - first < slice ? rows.dims - first : slice;
+    float sums[slice] = {};
+    for (int j = begin; j < end; ++j) {
+      float const factor = inverse_norms[j];
+      if (width == slice) {
+        WINDOWKV_UNROLL
+        for (int d = 0; d < slice; ++d) sums[d] += rows.key(j, first + d) * factor;
+      } else {
+        for (int d = 0; d < width; ++d) sums[d] += rows.key(j, first + d) * factor;
+      }
+    }
+    for (int d = 0; d < width; ++d) out[first + d] = sums[d];
   }
 };
 

@@ -194,18 +194,54 @@ void merge_token_scores(host_executor<ParallelFor> const& on, plan_data const& p
   });
 }
 
-/// What a row scorer gives for every review token of one layer: memory.row_scores.
+/// A plane whose rows lie in one piece: a loop over their numbers then has no stride to multiply by.
+template <class Plane>
+struct contiguous_rows {
+  Plane plane;
+
+  float load(std::int64_t slot, std::int64_t head, std::int64_t dim) const {
+    auto const* const row = plane.address(slot, head, 0);
+    return plane.accessor.load(row[dim / Plane::dims_per_element], slot, head, dim);
+  }
+};
+template <class Plane>
+bool is_contiguous(Plane const& plane) {
+  if constexpr (is_absent_v<Plane>) {
+    return true;
+  } else {
+    return run_of(plane.layout, 1, plane.units()) == plane.units();
+  }
+}
+
+/// Calls f with the rows, in their faster form where their planes allow it.
+template <class KeyPlane, class ValuePlane, class QueryPlane, class F>
+void with_fast_rows(head_rows<KeyPlane, ValuePlane, QueryPlane> const& rows, F&& f) {
+  if (is_contiguous(rows.keys) && is_contiguous(rows.values)) {
+    f(head_rows<contiguous_rows<KeyPlane>, contiguous_rows<ValuePlane>, QueryPlane>{{rows.keys},
+                                                                                    {rows.values},
+                                                                                    rows.queries,
+                                                                                    rows.tokens,
+                                                                                    rows.dims,
+                                                                                    rows.value_dims,
+                                                                                    rows.query_heads,
+                                                                                    rows.query_rows,
+                                                                                    rows.head});
+  } else {
+    f(rows);
+  }
+}
+
 template <class ParallelFor, class RowScorer, class Rows>
-void find_row_scores(host_executor<ParallelFor> const& on, plan_data const& p, RowScorer const& scorer,
-                     Rows rows, workspace_layout const& memory) {
-  constexpr int items_per_work = 256;
+void find_row_scores_of(host_executor<ParallelFor> const& on, plan_data const& p, RowScorer const& scorer,
+                        Rows const& rows, workspace_layout const& memory) {
+  constexpr int items_per_work = 64;
   row_shape const shape{p.prompt.tokens, p.shape.head_dim, rows.query_heads};
   auto const for_each_item = [&](int items, auto&& f) {
     int const pieces = (items + items_per_work - 1) / items_per_work;
     on.parallel_for(pieces * p.shape.kv_heads, [&](int work) {
       Rows of_head = rows;
-      of_head.head = work / pieces;
-      int const begin = work % pieces * items_per_work;
+      of_head.head = work % p.shape.kv_heads;  // heads of the same tokens one after the other: they share pages
+      int const begin = work / p.shape.kv_heads * items_per_work;
       int const end = items - begin < items_per_work ? items : begin + items_per_work;
       float* const scratch = memory.scratch + of_head.head * p.needs.scratch;
       for (int item = begin; item < end; ++item) f(item, of_head, scratch);
@@ -222,6 +258,17 @@ void find_row_scores(host_executor<ParallelFor> const& on, plan_data const& p, R
     memory.row_scores[static_cast<std::int64_t>(of_head.head) * p.review + token] =
         scorer.score(token, of_head, scratch);
   });
+}
+
+/// What a row scorer gives for every review token of one layer: memory.row_scores.
+template <class ParallelFor, class RowScorer, class Rows>
+void find_row_scores(host_executor<ParallelFor> const& on, plan_data const& p, RowScorer const& scorer,
+                     Rows const& rows, workspace_layout const& memory) {
+  if constexpr (reads_keys<RowScorer>::value || reads_values<RowScorer>::value) {
+    with_fast_rows(rows, [&](auto const& fast) { find_row_scores_of(on, p, scorer, fast, memory); });
+  } else {
+    find_row_scores_of(on, p, scorer, rows, memory);
+  }
 }
 
 }  // namespace windowkv::detail

@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The windowkv authors
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// expect: windowkv: TokenScorer must fold suffix probabilities (state_type, init, add, finish) or be
-// external_scores
+// expect: windowkv: TokenScorer must fold attention probabilities (state_type, init, add, finish), score
 #include "windowkv/windowkv.hpp"
 
 namespace wkv = windowkv;

@@ -145,7 +145,7 @@ auto plane(tensor const& t) { return wkv::slot_head_dim(t.numbers.data(), t.slot
 using kept_lists = std::vector<std::vector<std::int32_t>>;
 
 template <class Method>
-kept_lists compress(Method const& method, bool with_queries) {
+kept_lists compress(Method const& method) {
   cache moved = original;
   auto const plan = wkv::make_plan(method, shape, {tokens, wkv::task::localization});
   INFO(message(plan));
@@ -161,8 +161,9 @@ kept_lists compress(Method const& method, bool with_queries) {
   };
   auto const queries = [&](int l) { return wkv::suffix_queries{plane(original.queries[at(l)])}; };
   wkv::compression_report report;
-  if constexpr (wkv::is_row_scorer_v<std::decay_t<decltype(method.localization.token_scorer)>>) {
-    report = with_queries ? run_with(queries) : run_with([](int) { return wkv::no_queries{}; });
+  using scorer = std::decay_t<decltype(method.localization.token_scorer)>;
+  if constexpr (wkv::is_row_scorer_v<scorer> && !wkv::detail::reads_queries<scorer>::value) {
+    report = run_with([](int) { return wkv::no_queries{}; });
   } else {
     report = run_with(queries);
   }
@@ -210,14 +211,14 @@ kept_lists compress(Method const& method, bool with_queries) {
 
 /// Of any method with a ranking per list: a larger budget only adds.
 template <class Method>
-void check(Method const& method, bool with_queries = false) {
+void check(Method const& method) {
   auto const with_sinks = method.with_selector([&] {
     auto selector = method.selector;
     selector.sinks = sinks;
     return selector;
   }());
-  kept_lists const few = compress(with_sinks.with_budget(32), with_queries);
-  kept_lists const many = compress(with_sinks.with_budget(60), with_queries);
+  kept_lists const few = compress(with_sinks.with_budget(32));
+  kept_lists const many = compress(with_sinks.with_budget(60));
   using sharing = typename Method::head_sharing_type;
   if constexpr (!wkv::is_adaptive_head_budget_v<typename sharing::head_budget_type>) {
     for (std::size_t i = 0; i < few.size(); ++i) {
@@ -286,7 +287,7 @@ TEST_CASE("new groupings, budgets and the rest work with every scorer there is",
     check(base.with_token_scorer(wkv::inverse_key_norm{}).with_suffix(0));
     check(base.with_token_scorer(wkv::key_dissimilarity{}));
     check(base.with_token_scorer(wkv::lag_relative{2, 16}));
-    check(base.with_token_scorer(wkv::expected_future_attention{}), true);
+    check(base.with_token_scorer(wkv::expected_future_attention{}));
     check(base.with_token_scorer(wkv::recency{}).with_layer_grouping(mirrored_groups{}));
     check(base.with_token_scorer(wkv::random_order{}));
   }

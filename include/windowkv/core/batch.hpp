@@ -7,8 +7,6 @@
 /// whole batch, and what they record of it.
 
 #include <cstdint>
-#include <type_traits>
-#include <utility>
 
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/deferred.hpp"
@@ -22,6 +20,7 @@ namespace windowkv::detail {
 
 inline status validate_deferred(deferred_selection const& chosen) {
   WINDOWKV_TRY(require_not_null("selection.slots", chosen.slots));
+  if (chosen.lists > 1) WINDOWKV_TRY(require_not_null("selection.offsets", chosen.offsets));
   return require_not_null("selection.counts", chosen.counts);
 }
 
@@ -33,6 +32,7 @@ status validate_deferred_move(deferred_compression<Method, Memory> const& run, i
                               kv_view<KeyPlane, ValuePlane> const& kv) {
   plan_data const& p = run.plan();
   WINDOWKV_TRY(validate_layer<Backend>(p, layer, kv));
+  if (p.lists > 1) WINDOWKV_TRY(validate_separable(kv, p.lists).at_layer(layer));
   int const group = p.layer[layer].group;
   if (p.group[group].keeps_all != 0) return {};
   WINDOWKV_TRY(require(kv.shared_slots == 0, "kv_view.shared_slots (of a queued compaction in place)",
@@ -48,6 +48,10 @@ status validate_deferred_copy(deferred_selection const& chosen, kv_view<FromKeys
   WINDOWKV_TRY(validate_deferred(chosen));
   WINDOWKV_TRY(validate_kv<Backend>(from));
   WINDOWKV_TRY(validate_kv<Backend>(to));
+  if (chosen.lists > 1) {
+    WINDOWKV_TRY(validate_separable(from, chosen.lists));
+    WINDOWKV_TRY(validate_separable(to, chosen.lists));
+  }
   WINDOWKV_TRY(require_slots(from, chosen.tokens));
   WINDOWKV_TRY(require(granularity_of(from) == 1, "granularity (tokens that share a scale) of a queued copy",
                        granularity_of(from), "must equal", 1, status_code::unsupported));
@@ -86,11 +90,6 @@ void record_compaction(Run& run, int layer, deferred_selection const& chosen, Kv
   state.is_compacted = true;
   state.length = chosen.max_kept;
 }
-
-template <class T>
-inline constexpr bool is_suffix_queries_v = false;
-template <class QueryPlane>
-inline constexpr bool is_suffix_queries_v<suffix_queries<QueryPlane>> = true;
 
 /// The compressions of one batch.
 template <class Run>
@@ -134,18 +133,9 @@ status validate_batch(run_list<Run> const& batch, SourceOf&& source_of, KvOf&& k
     }
     WINDOWKV_TRY_ASSIGN(scores_now, must_score(run, l));
     if (!scores_now) return {};
-    auto const source = source_of(s, l);
-    using source_type = std::decay_t<decltype(source)>;
-    if constexpr (is_suffix_queries_v<source_type>) {
-      return validate_queries_and_keys<Backend>(p, source, kv.keys).at_layer(l);
-    } else if constexpr (std::is_same_v<source_type, attention_rows>) {
-      return validate_rows(p, source).at_layer(l);
-    } else {
-      return with_scoring(
-                 run.plan().method, p.prompt.task,
-                 [&](auto const& scoring) { return validate_token_scores(p, scoring.heads, source); })
-          .at_layer(l);
-    }
+    return with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) {
+      return validate_source<Backend>(p, scoring, source_of(s, l), kv).at_layer(l);
+    });
   });
 }
 

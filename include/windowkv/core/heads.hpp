@@ -51,4 +51,65 @@ WINDOWKV_HD void share_tokens(int lists, int review, HeadBudget const& heads, in
   }
 }
 
+/// The lists of a group while they compete: enter all of them, sort `contest` in descending order, settle.
+template <class HeadBudget, class WindowGrouping>
+struct head_contest {
+  HeadBudget heads;
+  WindowGrouping windows;
+  int lists;
+  int review;
+  int window_count;
+  int even;                   ///< tokens of an even share
+  std::uint64_t const* keys;  ///< [lists][Nw], rank keys, each list's in descending order
+  float const* scores;        ///< [lists][Nw], window scores
+  std::uint64_t* contest;     ///< [lists][Nw], rank keys among all lists; 0, below all: does not compete
+  std::int32_t* won;          ///< [lists], tokens
+  std::int32_t* budgets;      ///< [lists], what comes of it
+
+  /// Finds what is sure to the list, and lets its other windows compete.
+  WINDOWKV_HD void enter(int list) const {
+    std::int64_t const first = static_cast<std::int64_t>(list) * window_count;
+    int const sure = heads.reserve(even);
+    double best = 0;
+    double all = 0;
+    int reserved = 0;  // windows
+    won[list] = 0;
+    for (int rank = 0, tokens = 0; rank < window_count; ++rank) {
+      int const w = index_of_rank_key(keys[first + rank]);
+      auto const score = static_cast<double>(scores[first + w]);
+      tokens += tokens_of(w);
+      all += score;
+      if (tokens <= even) best += score;
+      if (tokens <= sure) {
+        won[list] = tokens;
+        reserved = rank + 1;
+      }
+    }
+    double const weight = heads.weight(best, all);
+    for (int rank = 0; rank < window_count; ++rank) {
+      std::uint64_t const key = keys[first + rank];
+      float const score = scores[first + index_of_rank_key(key)];
+      contest[first + rank] = rank < reserved ? 0 : contest_key(key, score, weight, list, window_count);
+    }
+  }
+
+  /// Hands out the tokens down the common ranking.
+  WINDOWKV_HD void settle() const {
+    std::int64_t pool = static_cast<std::int64_t>(even) * lists;
+    for (int list = 0; list < lists; ++list) pool -= won[list];
+    std::int64_t const contestants = static_cast<std::int64_t>(lists) * window_count;
+    for (std::int64_t rank = 0; rank < contestants && contest[rank] != 0; ++rank) {
+      std::int32_t const place = index_of_rank_key(contest[rank]);
+      int const tokens = tokens_of(place % window_count);
+      pool -= tokens;
+      if (pool < 0) break;
+      won[place / window_count] += tokens;
+    }
+    share_tokens(lists, review, heads, even, won, budgets);
+  }
+
+ private:
+  WINDOWKV_HD int tokens_of(int w) const { return windows.end(w, review) - windows.begin(w, review); }
+};
+
 }  // namespace windowkv::detail

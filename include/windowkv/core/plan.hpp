@@ -303,6 +303,12 @@ status plan_group(Selector const& selector, HeadBudget const& heads, bool counts
     return most < n ? most : std::int64_t{n};
   };
   if constexpr (is_adaptive_head_budget_v<HeadBudget>) {
+    if (!heads.is_exact && facts.protected_tokens > 0) {
+      return status::failure(
+          status_code::unsupported, "head budget: is_exact",
+          "must be true where ranges are protected: lists that are rounded each for itself "
+          "may come out below them");
+    }
     // What a list wins the others do not have; rounding for itself, each may have one more.
     std::int64_t const even = std::int64_t{group.review_budget} * p.lists + (heads.is_exact ? 0 : p.lists);
     group.max_kept = static_cast<std::int32_t>(most_of_list(even));

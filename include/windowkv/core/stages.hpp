@@ -313,6 +313,30 @@ int granularity_of(kv_view<KeyPlane, ValuePlane> const& kv) {
   }
 }
 
+/// A plane of which every head may keep other rows.
+template <class Plane>
+status validate_separable(Plane const& plane, int lists, plane_names const& names) {
+  if constexpr (!is_absent_v<Plane>) {
+    WINDOWKV_TRY(require(plane.heads == lists, names.heads, plane.heads,
+                         "must equal (every KV head keeps its own tokens)", lists));
+    if constexpr (has_side_v<typename Plane::accessor_type>) {
+      return validate_separable(plane.accessor.side, lists, scale_names);
+    }
+  }
+  return {};
+}
+
+/// A view of which every head may keep other rows.
+template <class KeyPlane, class ValuePlane>
+status validate_separable(kv_view<KeyPlane, ValuePlane> const& kv, int lists) {
+  WINDOWKV_TRY(validate_separable(kv.keys, lists, key_names));
+  WINDOWKV_TRY(validate_separable(kv.values, lists, value_names));
+  if (kv.positions == nullptr) return {};
+  return status::failure(status_code::unsupported, "kv_view.positions",
+                         "must be null where every KV head keeps its own tokens: a slot has no one position "
+                         "then (selection.list has them)");
+}
+
 /// One layer's cache, before compaction.
 template <memory_space Backend, class KeyPlane, class ValuePlane>
 status validate_layer(plan_data const& p, int layer, kv_view<KeyPlane, ValuePlane> const& kv) {

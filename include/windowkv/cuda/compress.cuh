@@ -45,7 +45,7 @@ status score_all(cuda_executor<HeadDims> const& on, run_list<cuda_compression<Me
     plan_data const& p = run.plan();
     return p.layer[l].scores != 0 && p.layer[l].group >= 0 && p.group[p.layer[l].group].keeps_all == 0;
   };
-  if constexpr (is_suffix_queries_v<source_type>) {
+  if constexpr (has_query_plane_v<source_type>) {
     WINDOWKV_TRY_ASSIGN(facts, launch_facts_of(on));
     score_batch<HeadDims, Method, key_plane, typename source_type::query_plane> pending(on, facts);
     WINDOWKV_TRY(batch.for_each_layer([&](int s, cuda_compression<Method>& run, int l) -> status {

@@ -43,7 +43,7 @@ inline constexpr int max_block_warps = 8;
 
 /// How the suffix rows of one KV head are cut into tiles of 16 and blocks of tiles. A head's rows are padded
 /// to whole tiles, so that a tile belongs to one head.
-struct row_shape {
+struct row_tiling {
   int tiles_per_head = 0;
   int tiles = 0;  ///< per KV head
   int heads_per_block = 0;
@@ -56,8 +56,8 @@ struct row_shape {
 /// Row tiles that one warp holds in registers.
 WINDOWKV_HD constexpr int row_tiles_per_warp(int head_dim) { return head_dim <= 128 ? 2 : 1; }
 
-inline row_shape row_shape_of(plan_data const& p) {
-  row_shape s;
+inline row_tiling row_tiling_of(plan_data const& p) {
+  row_tiling s;
   int const heads_per_kv = p.shape.query_heads / p.shape.kv_heads;
   int const most = max_block_warps * row_tiles_per_warp(p.shape.head_dim);
   s.tiles_per_head = (p.suffix + row_tile - 1) / row_tile;
@@ -87,7 +87,8 @@ inline int chunk_tokens_of(int tokens) {
 inline constexpr int most_combined_rows = 4096;
 
 /// The form that scoring from queries and keys takes. Window scores need no second pass over the keys when
-/// they are linear in the probabilities, and leave the kernel as windows when no other layer has a say.
+/// they are linear in the probabilities, and leave the kernel as windows when no other layer has a say. Heads
+/// that merge at windows by another rule than the mean are merged by the selection, which needs their rows.
 template <class Scoring>
 score_form form_of(plan_data const& p, Scoring const& scoring, bool has_log_sum_exp) {
   using token_scorer = decltype(scoring.token_scorer);
@@ -96,13 +97,14 @@ score_form form_of(plan_data const& p, Scoring const& scoring, bool has_log_sum_
   constexpr bool is_mean = std::is_same_v<std::decay_t<decltype(scoring.window_scorer)>, window_mean>;
   score_form const by_token =
       scoring.heads == head_merge::at_tokens ? score_form::token_sums : score_form::token_rows;
+  if (scoring.reduction != head_reduction::mean) return by_token;
   if constexpr (is_plain && is_attention_scorer_v<std::decay_t<token_scorer>>) {
     for (int g = 0; g < p.groups; ++g) {
       if (p.group[g].keeps_all == 0 && p.group[g].scoring_layers > 1) return by_token;
     }
     int const width = scoring.windows.width;
     if constexpr (is_mean && is_weighted_sum_v<std::decay_t<token_scorer>>) {
-      if (!has_log_sum_exp && width % unit_tokens == 0 && row_shape_of(p).rows <= most_combined_rows) {
+      if (!has_log_sum_exp && width % unit_tokens == 0 && row_tiling_of(p).rows <= most_combined_rows) {
         return score_form::row_sums;
       }
     }
@@ -143,6 +145,7 @@ struct cuda_memory {
   float const* window_scores_of(plan_data const& p, int group) const {
     return window_scores + group_slot(p, group) * p.windows;
   }
+  std::int32_t const* offsets_of(int /*group*/) const { return nullptr; }  // one list
 };
 
 inline std::int64_t larger_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
@@ -152,7 +155,7 @@ template <class Scoring>
 std::int64_t slot_floats_of(plan_data const& p, Scoring const& scoring) {
   std::int64_t most = std::int64_t{p.score_rows} * p.review;  // finished token scores
   if constexpr (is_attention_scorer_v<std::decay_t<decltype(scoring.token_scorer)>>) {
-    row_shape const rows = row_shape_of(p);
+    row_tiling const rows = row_tiling_of(p);
     std::int64_t const parts = std::int64_t{p.shape.kv_heads} * rows.blocks;
     for (bool has_log_sum_exp : {false, true}) {
       switch (form_of(p, scoring, has_log_sum_exp)) {
@@ -212,7 +215,7 @@ std::size_t carve(plan<Method> const& p, schedule when, void* base, cuda_memory&
     int const chunk = chunk_tokens_of(p.prompt.tokens);
     out.slot_floats = slot_floats_of(p, scoring);
     out.row_floats =
-        reads_keys ? std::int64_t{row_shape_of(p).rows} * ((p.prompt.tokens + chunk - 1) / chunk) : 0;
+        reads_keys ? std::int64_t{row_tiling_of(p).rows} * ((p.prompt.tokens + chunk - 1) / chunk) : 0;
   });
   std::int64_t const group_slots = score_slots == 0            ? 0
                                    : when == schedule::batched ? p.groups
@@ -234,6 +237,46 @@ std::size_t carve(plan<Method> const& p, schedule when, void* base, cuda_memory&
   return cursor.used();
 }
 
+/// Refuses methods at compile time that ask for what the kernels do not do.
+template <class TokenScorer>
+constexpr void require_cuda_scorer() {
+  static_assert(!is_row_scorer_v<TokenScorer>,
+                "windowkv: the CUDA backend runs no row scorers; the host and Thrust backends do");
+  static_assert(
+      !observes_prompt_v<TokenScorer>,
+      "windowkv: the CUDA backend does not fold the attention of the whole prompt (observes_prompt); "
+      "the host and Thrust backends do");
+  static_assert(!is_value_weighted_v<TokenScorer>,
+                "windowkv: the CUDA backend does not weigh scores by values (value_weighted); the host and "
+                "Thrust backends do");
+}
+template <class Method>
+constexpr void require_cuda_method() {
+  static_assert(!Method::head_sharing_type::per_kv_head,
+                "windowkv: the CUDA backend keeps no lists per KV head (each_kv_head); the host and Thrust "
+                "backends do");
+  static_assert(!stops_early_v<decltype(Method::selector)>,
+                "windowkv: the CUDA backend does not stop before the budget is spent (selectors with "
+                "is_enough); the host and Thrust backends do");
+  require_cuda_scorer<decltype(decltype(Method::localization)::token_scorer)>();
+  require_cuda_scorer<decltype(decltype(Method::aggregation)::token_scorer)>();
+}
+
+/// What can only be refused when the scoring is known.
+template <class Scoring>
+status validate_on_cuda(plan_data const& p, Scoring const& scoring) {
+  WINDOWKV_TRY(validate_on_device(scoring.windows));
+  if (scoring.heads == head_merge::at_tokens && scoring.reduction != head_reduction::mean) {
+    return status::failure(status_code::unsupported, "scoring.reduction (of heads that merge at tokens)",
+                           "must be mean on the CUDA backend; the host and Thrust backends know the others");
+  }
+  if constexpr (is_attention_scorer_v<std::decay_t<decltype(scoring.token_scorer)>>) {
+    return validate_suffix(p);
+  } else {
+    return {};
+  }
+}
+
 }  // namespace detail
 
 /// A compression on the CUDA backend.
@@ -243,11 +286,14 @@ using cuda_compression = deferred_compression<Method, detail::cuda_memory>;
 /// Bytes of device memory that a compression needs as its workspace.
 template <class Method>
 std::size_t cuda_workspace_bytes(plan<Method> const& p, schedule when = schedule::batched) {
+  detail::require_cuda_method<Method>();
   detail::cuda_memory unused;
   return detail::carve(p, when, nullptr, unused);
 }
 
-/// Starts the compression of one prompt. Queues nothing.
+/// Starts the compression of one prompt. Queues nothing. Methods with a list per KV head, with row scorers,
+/// with folds over the whole prompt, with scores weighted by values or with selectors that stop early do not
+/// compile: the host and the Thrust backend run them.
 ///
 /// @param memory         device memory, `cuda_workspace_bytes(p, when)` bytes, aligned to
 ///                       `workspace_alignment`; contents do not matter
@@ -260,17 +306,11 @@ template <class HeadDims, class Method>
 result<cuda_compression<Method>> begin(cuda_executor<HeadDims> const& /*on*/, plan<Method> const& p,
                                        workspace const& memory, schedule when = schedule::batched,
                                        int const* device_tokens = nullptr) {
+  detail::require_cuda_method<Method>();
   WINDOWKV_TRY(detail::validate_workspace(memory, cuda_workspace_bytes(p, when)));
   WINDOWKV_TRY(detail::require_aligned("device_tokens", device_tokens, alignof(int)));
-  status const fits = detail::with_scoring(p.method, p.prompt.task, [&](auto const& scoring) {
-    status const on_device = detail::validate_on_device(scoring.windows);
-    if constexpr (is_attention_scorer_v<std::decay_t<decltype(scoring.token_scorer)>>) {
-      return on_device.ok() ? detail::validate_suffix(p) : on_device;
-    } else {
-      return on_device;
-    }
-  });
-  WINDOWKV_TRY(fits);
+  WINDOWKV_TRY(detail::with_scoring(
+      p.method, p.prompt.task, [&](auto const& scoring) { return detail::validate_on_cuda(p, scoring); }));
   WINDOWKV_TRY(detail::validate_on_device(p.method.selector));
   if (device_tokens != nullptr && p.method.selector.rule == fill::drop_whole_windows) {
     return status::failure(

@@ -180,7 +180,7 @@ class score_batch {
 
  private:
   void start_table(plan_data const& p) {
-    table_.rows = row_shape_of(p);
+    table_.rows = row_tiling_of(p);
     table_.kv_heads = p.shape.kv_heads;
     table_.heads_per_kv = p.shape.query_heads / p.shape.kv_heads;
     table_.head_dim = p.shape.head_dim;

@@ -45,7 +45,7 @@ class select_batch {
     if (planned.keeps_all == 0) {  // then N > S, so S is the method's
       with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) {
         if constexpr (is_attention_scorer_v<std::decay_t<decltype(scoring.token_scorer)>>) {
-          table_.rows = row_shape_of(p);
+          table_.rows = row_tiling_of(p);
         }
       });
       table_.score_rows = p.score_rows;

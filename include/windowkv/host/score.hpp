@@ -28,39 +28,44 @@ score_merger begin_scoring(compression<Method>& run, int layer) {
   return merger_of(run, layer, buffer_of(p, compression_access::memory(run), g));
 }
 
-/// Scores of one layer from what a method's scorer reads.
+/// Scores of one layer, which must score now, from what its task's scorer reads.
+template <class ParallelFor, class Method, class Scoring, class Source, class Kv>
+status score_with(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
+                  Scoring const& scoring, Source const& source, Kv const& kv) {
+  plan_data const& p = run.plan();
+  auto const& scorer = scoring.token_scorer;
+  using token_scorer = std::decay_t<decltype(scorer)>;
+  WINDOWKV_TRY(validate_source<memory_space::host>(p, scoring, source, kv).at_layer(layer));
+  workspace_layout const& memory = compression_access::memory(run);
+  score_merger const merger = begin_scoring(run, layer);
+  if (p.review == 0) return {};
+  if constexpr (std::is_same_v<Source, token_scores>) {
+    merge_token_scores(on, p, source, merger);
+  } else if constexpr (is_row_scorer_v<token_scorer>) {
+    find_row_scores(on, p, scorer, rows_of(p, source, kv), memory);
+    merge_token_scores(on, p, {memory.row_scores, p.shape.kv_heads, p.review, p.review}, merger);
+  } else {
+    if constexpr (is_value_weighted_v<token_scorer>) {
+      find_row_scores(on, p, scorer.weight_of, rows_of(p, source, kv), memory);
+    }
+    if constexpr (std::is_same_v<Source, attention_rows>) {
+      score_attention_rows(on, p, scorer, source, memory, merger);
+    } else if constexpr (observes_prompt_v<token_scorer>) {
+      score_prompt_attention(on, p, scorer, source, kv.keys, memory, merger);
+    } else {
+      score_suffix_attention(on, p, scorer, source, kv.keys, memory, merger);
+    }
+  }
+  return {};
+}
+
 template <class ParallelFor, class Method, class Source, class Kv>
 status score_layer(host_executor<ParallelFor> const& on, compression<Method>& run, int layer,
                    Source const& source, Kv const& kv) {
   WINDOWKV_TRY_ASSIGN(scores_now, must_score(run, layer));
   if (!scores_now) return {};
-  plan_data const& p = run.plan();
-  return with_scoring(run.plan().method, p.prompt.task, [&](auto const& scoring) -> status {
-    auto const& scorer = scoring.token_scorer;
-    using token_scorer = std::decay_t<decltype(scorer)>;
-    WINDOWKV_TRY(validate_source<memory_space::host>(p, scoring, source, kv).at_layer(layer));
-    workspace_layout const& memory = compression_access::memory(run);
-    score_merger const merger = begin_scoring(run, layer);
-    if (p.review == 0) return {};
-    if constexpr (std::is_same_v<Source, token_scores>) {
-      merge_token_scores(on, p, source, merger);
-    } else if constexpr (is_row_scorer_v<token_scorer>) {
-      find_row_scores(on, p, scorer, rows_of(p, source, kv), memory);
-      merge_token_scores(on, p, {memory.row_scores, p.shape.kv_heads, p.review, p.review}, merger);
-    } else {
-      if constexpr (is_value_weighted_v<token_scorer>) {
-        find_row_scores(on, p, scorer.weight_of, rows_of(p, source, kv), memory);
-      }
-      if constexpr (std::is_same_v<Source, attention_rows>) {
-        score_attention_rows(on, p, scorer, source, memory, merger);
-      } else if constexpr (observes_prompt_v<token_scorer>) {
-        score_prompt_attention(on, p, scorer, source, kv.keys, memory, merger);
-      } else {
-        score_suffix_attention(on, p, scorer, source, kv.keys, memory, merger);
-      }
-    }
-    return {};
-  });
+  return with_scoring(run.plan().method, run.plan().prompt.task,
+                      [&](auto const& scoring) { return score_with(on, run, layer, scoring, source, kv); });
 }
 
 }  // namespace detail

@@ -181,16 +181,12 @@ struct expected_future_attention {
   WINDOWKV_HD float find_logit(int token, Rows const& rows, float const* mean,
                                float const* covariance) const {
     auto const dims = static_cast<float>(rows.dims);
-    float linear = 0.f;
+    float const linear = row_sum(rows.dims, [&](int d) { return mean[d] * rows.key(token, d); });
     float quadratic = 0.f;
-    for (int i = 0; i < rows.dims; ++i) {
-      float const k = rows.key(token, i);
-      linear += mean[i] * k;
-      if (!use_covariance) continue;
+    for (int i = 0; use_covariance && i < rows.dims; ++i) {
       float const* const row = covariance + std::int64_t{i} * rows.dims;
-      float dot = 0.f;
-      for (int j = 0; j < rows.dims; ++j) dot += row[j] * rows.key(token, j);
-      quadratic += k * dot;
+      quadratic +=
+          rows.key(token, i) * row_sum(rows.dims, [&](int d) { return row[d] * rows.key(token, d); });
     }
     return linear / std::sqrt(dims) + quadratic / (2.f * dims);
   }

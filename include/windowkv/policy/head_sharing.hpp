@@ -55,18 +55,17 @@ struct table_heads {
 /// would keep (KVCache-Factory, AdaKV's code). `is_exact` false rounds every head for itself, as both codes
 /// do: then the sum may be off by some tokens.
 struct adaptive_heads {
-  float floor = 0.2f;
+  double floor = 0.2;  ///< a double, as the codes round what they multiply by it
   bool normalize = false;
   bool is_exact = true;
 
   WINDOWKV_HD int reserve(int /*even*/) const { return 0; }
   WINDOWKV_HD double weight(double best, double all) const { return normalize && all > 0 ? best / all : 1.; }
   WINDOWKV_HD double share(int won, int even) const {
-    double const sure = static_cast<double>(floor);
-    return won * (1. - sure) + static_cast<int>(even * sure);
+    return won * (1. - floor) + static_cast<int>(even * floor);
   }
   status validate() const {
-    if (floor >= 0.f && floor <= 1.f) return {};
+    if (floor >= 0. && floor <= 1.) return {};
     return status::failure(status_code::invalid_argument, "adaptive_heads.floor", "must lie in [0, 1]");
   }
 };
@@ -74,14 +73,14 @@ struct adaptive_heads {
 /// The same idea as kvpress has it: the best `safe` of an even share stay in every head, the other tokens of
 /// all heads compete for what is left.
 struct safeguarded_heads {
-  float safe = 0.2f;
+  double safe = 0.2;  ///< likewise a double
   static constexpr bool is_exact = true;
 
-  WINDOWKV_HD int reserve(int even) const { return static_cast<int>(even * static_cast<double>(safe)); }
+  WINDOWKV_HD int reserve(int even) const { return static_cast<int>(even * safe); }
   WINDOWKV_HD double weight(double /*best*/, double /*all*/) const { return 1.; }
   WINDOWKV_HD double share(int won, int /*even*/) const { return won; }
   status validate() const {
-    if (safe >= 0.f && safe <= 1.f) return {};
+    if (safe >= 0. && safe <= 1.) return {};
     return status::failure(status_code::invalid_argument, "safeguarded_heads.safe", "must lie in [0, 1]");
   }
 };

@@ -67,10 +67,10 @@ inline auto tova() { return detail::token_method(1, suffix_attention{}, all_head
 
 /// AdaKV (arXiv 2407.11550): SnapKV's scores, the heads of a layer compete for its tokens; a fifth of an even
 /// share is sure for each.
-inline auto ada_kv() { return snapkv().with_head_sharing(each_kv_head<adaptive_heads>{{0.2f}}); }
+inline auto ada_kv() { return snapkv().with_head_sharing(each_kv_head<adaptive_heads>{{0.2}}); }
 
-/// ChunkKV (arXiv 2502.00299): chunks of consecutive tokens by the attention of the suffix, one list for all
-/// heads. The paper also reuses a layer's list in the `layers_per_group` - 1 layers above it.
+/// ChunkKV (arXiv 2502.00299): chunks of consecutive tokens by the attention of the last 8 queries, one list
+/// for all heads. The paper also reuses a layer's list in the `layers_per_group` - 1 layers above it.
 inline auto chunk_kv(int chunk = 10, int layers_per_group = 1) {
   auto const base = detail::token_method(8, suffix_attention{}, all_heads{});
   auto const chunks = base.localization.with_windows(fixed_windows{chunk})
@@ -92,7 +92,8 @@ inline auto lag_kv() {
 }
 
 /// Expected Attention (arXiv 2510.00636): what the queries to come, a normal distribution fitted to the
-/// prompt's, will attend to. 4 sinks.
+/// prompt's, will attend to. 4 sinks. The source must hold the prompt's queries BEFORE RoPE, unlike anywhere
+/// else.
 inline auto expected_attention() {
   return detail::token_method(0, expected_future_attention{}, each_kv_head<>{}, no_pooling{},
                               expected_future_attention{}.sinks);

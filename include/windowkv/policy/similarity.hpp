@@ -77,8 +77,8 @@ inline status group_similar_layers(float const* matrix, int layers, int groups, 
   WINDOWKV_TRY(detail::require_at_most("group_similar_layers: groups", groups, layers));
   for (int i = 0; i < layers * layers; ++i) {
     if (matrix[i] != matrix[i]) {
-      return status::failure(status_code::invalid_argument, "group_similar_layers: matrix must not be NaN",
-                             i % layers, "is the other layer, of", layers)
+      return status::failure(status_code::invalid_argument, "group_similar_layers: matrix: likeness to layer",
+                             i % layers, "must not be NaN; layers:", layers)
           .at_layer(i / layers);
     }
   }

@@ -18,21 +18,6 @@
 #include "windowkv/thrust/select.cuh"
 
 namespace windowkv {
-namespace detail::on_thrust {
-
-template <class Policy, class Method, class QueryPlane, class Kv>
-status score_from(thrust_executor<Policy> const& on, thrust_compression<Method>& run, int layer,
-                  suffix_queries<QueryPlane> const& source, Kv const& kv) {
-  return score(on, run, layer, source, kv.keys);
-}
-template <class Policy, class Method, class Source, class Kv>
-status score_from(thrust_executor<Policy> const& on, thrust_compression<Method>& run, int layer,
-                  Source const& source, Kv const& /*kv*/) {
-  return score(on, run, layer, source);
-}
-
-}  // namespace detail::on_thrust
-
 /// One step for an engine that compresses while it prefills: as on the host, see host/compress.hpp. Every
 /// view involved is validated before anything is scored or moved.
 template <class Policy, class Method, class Source, class KvOf>
@@ -44,7 +29,7 @@ status compress_layer(thrust_executor<Policy> const& on, thrust_compression<Meth
   if (g < 0) return {};
   group_plan const& group = p.group[g];
   WINDOWKV_TRY(detail::validate_ready_layers<thrust_executor<Policy>::space>(run, g, layer, kv_of));
-  WINDOWKV_TRY(detail::on_thrust::score_from(on, run, layer, source, kv_of(layer)));
+  WINDOWKV_TRY(detail::on_thrust::score_layer(on, run, layer, source, kv_of(layer)));
   if (group.keeps_all == 0 && compression_access::group(run, g).scored_layers < group.scoring_layers)
     return {};
   WINDOWKV_TRY_ASSIGN(chosen, select(on, run, g));
@@ -58,8 +43,8 @@ status compress_layer(thrust_executor<Policy> const& on, thrust_compression<Meth
 ///
 /// @param runs       [count] compressions, just begun, each with its own workspace. Their plans are for one
 ///                   model.
-/// @param source_of  callable: source_of(sequence, layer) is the layer's `suffix_queries`, `attention_rows`
-///                   or `token_scores`; asked for scoring layers only
+/// @param source_of  callable: source_of(sequence, layer) is the layer's `suffix_queries`, `attention_rows`,
+///                   `token_scores` or `no_queries`; asked for scoring layers only
 /// @param kv_of      callable: kv_of(sequence, layer) is the layer's `kv_view`
 /// @return a failed status if anything is refused, with nothing queued. What was done is known when the work
 ///         has run: `report(run, counts)` with a copy of `run.counts()`.
@@ -71,7 +56,7 @@ status compress(thrust_executor<Policy> const& on, thrust_compression<Method>* r
   status const decided = batch.for_each_layer([&](int s, thrust_compression<Method>& run, int l) -> status {
     plan_data const& p = run.plan();
     if (p.layer[l].scores == 0) return {};
-    WINDOWKV_TRY(detail::on_thrust::score_from(on, run, l, source_of(s, l), kv_of(s, l)));
+    WINDOWKV_TRY(detail::on_thrust::score_layer(on, run, l, source_of(s, l), kv_of(s, l)));
     return p.completes_group(l) ? select(on, run, p.layer[l].group).error() : status{};
   });
   WINDOWKV_TRY(decided);

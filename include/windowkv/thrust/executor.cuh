@@ -15,6 +15,7 @@
 
 #include "windowkv/core/view.hpp"
 #include "windowkv/policy/fold.hpp"
+#include "windowkv/policy/token_scorers.hpp"
 #include "windowkv/status.hpp"
 
 namespace windowkv {
@@ -54,6 +55,11 @@ Policy resident(Policy const& policy) {
     return policy;
   }
 }
+template <memory_space Space, class Fold, class Weight>
+value_weighted<Fold, Weight> resident(value_weighted<Fold, Weight> const& scorer) {
+  return {resident<Space>(static_cast<Fold const&>(scorer)), resident<Space>(scorer.weight_of),
+          scorer.epsilon};
+}
 template <memory_space Space, class Scoring>
 Scoring resident_scoring(Scoring scoring) {
   scoring.token_scorer = resident<Space>(scoring.token_scorer);
@@ -61,6 +67,11 @@ Scoring resident_scoring(Scoring scoring) {
   scoring.windows = resident<Space>(scoring.windows);
   scoring.window_scorer = resident<Space>(scoring.window_scorer);
   return scoring;
+}
+template <class Fold, class Weight>
+status validate_on_device(value_weighted<Fold, Weight> const& scorer) {
+  WINDOWKV_TRY(validate_on_device(static_cast<Fold const&>(scorer)));
+  return validate_on_device(scorer.weight_of);
 }
 template <class Scoring>
 status validate_scoring_on_device(Scoring const& scoring) {

@@ -18,6 +18,7 @@
 
 #include "windowkv/config.hpp"
 #include "windowkv/core/deferred.hpp"
+#include "windowkv/core/merge.hpp"
 #include "windowkv/core/rank.hpp"
 #include "windowkv/cuda/detail/intrinsics.cuh"
 #include "windowkv/cuda/detail/softmax_kernel.cuh"
@@ -74,7 +75,7 @@ struct select_table {
   static constexpr int item_capacity = 96;
   static constexpr int source_capacity = 440;
 
-  row_shape rows;
+  row_tiling rows;
   int score_rows = 1;
   int suffix = 0;
   sequence_facts sequences[max_table_sequences];
@@ -130,14 +131,14 @@ struct window_result {
   float mass;
 };
 
-/// A window's score from token scores; `score_of(row, token)` and `mean_of(row, token)` read them. The mean
-/// over rows comes last, as on the host.
+/// A window's score from token scores; `score_of(row, token)` and `mean_of(row, token)` read them. Rows are
+/// merged last, as on the host.
 template <class Scoring, class ScoreOf, class MeanOf>
 __device__ window_result fold_window(Scoring const& scoring, int rows, int review, int window,
                                      ScoreOf&& score_of, MeanOf&& mean_of) {
   int const begin = scoring.windows.begin(window, review);
   int const end = scoring.windows.end(window, review);
-  float sum = 0.f;
+  head_reducer reduced{scoring.reduction};
   float mass = 0.f;
   for (int row = 0; row < rows; ++row) {
     auto state = scoring.window_scorer.init();
@@ -146,9 +147,9 @@ __device__ window_result fold_window(Scoring const& scoring, int rows, int revie
           state, pool(scoring.pooling, review, token, [&](int i) { return score_of(row, i); }));
       mass += mean_of(row, token);
     }
-    sum += scoring.window_scorer.finish(state, end - begin);
+    reduced.add(scoring.window_scorer.finish(state, end - begin), row == 0);
   }
-  return {sum / static_cast<float>(rows), mass / static_cast<float>(rows)};
+  return {reduced.finish(rows), mass / static_cast<float>(rows)};
 }
 
 /// Window scores of windows [first, end) from merged token scores, staged in shared memory: a token is merged
@@ -392,7 +393,8 @@ class window_list {
     __syncthreads();  // the storage is used again
     double const kept = reduce(shared_.reduce_storage).Sum(kept_mass);
     if (threadIdx.x == 0) {
-      *item_.counts = {review_tokens + suffix, windows, all == kept ? 1.f : static_cast<float>(kept / all)};
+      int const slots = review_tokens + suffix;
+      *item_.counts = {slots, windows, all == kept ? 1.f : static_cast<float>(kept / all), slots};
     }
   }
 
@@ -417,7 +419,7 @@ __device__ void list_all(select_item const& item, WindowGrouping const& windows,
   int const count = review > 0 ? windows.count(review) : 0;
   for (int i = first; i < tokens; i += stride) item.slots[i] = i;
   for (int i = first; i < count; i += stride) item.window_ids[i] = i;
-  if (first == 0) *item.counts = {tokens, count, 1.f};
+  if (first == 0) *item.counts = {tokens, count, 1.f, tokens};
 }
 
 template <class Scoring, class Selector>

@@ -109,7 +109,7 @@ struct score_table {
   using query_plane = QueryPlane;
   static constexpr int capacity = table_capacity<item_type, 256>;
 
-  row_shape rows;
+  row_tiling rows;
   int kv_heads = 0;
   int heads_per_kv = 0;
   int head_dim = 0;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "windowkv/config.hpp"
 #include "windowkv/core/compression.hpp"
 #include "windowkv/core/head_rows.hpp"
 #include "windowkv/core/merge.hpp"
@@ -180,6 +181,16 @@ void score_attention_rows(host_executor<ParallelFor> const& on, plan_data const&
   });
 }
 
+/// Scores of one token as they are given.
+struct given_scores {
+  token_scores source;
+  std::int64_t token;
+
+  WINDOWKV_HD float operator()(std::int64_t head) const {
+    return source.data[head * source.head_stride + token];
+  }
+};
+
 /// The same for scores that are given.
 template <class ParallelFor>
 void merge_token_scores(host_executor<ParallelFor> const& on, plan_data const& p, token_scores const& source,
@@ -188,8 +199,7 @@ void merge_token_scores(host_executor<ParallelFor> const& on, plan_data const& p
     int const begin = chunk * score_chunk;
     int const end = p.review - begin < score_chunk ? p.review : begin + score_chunk;
     for (int token = begin; token < end; ++token) {
-      merger.merge_token(token, source.heads, p.lists,
-                         [&](int head) { return source.data[head * source.head_stride + token]; });
+      merger.merge_token(token, source.heads, p.lists, given_scores{source, token});
     }
   });
 }
@@ -199,7 +209,7 @@ template <class Plane>
 struct contiguous_rows {
   Plane plane;
 
-  float load(std::int64_t slot, std::int64_t head, std::int64_t dim) const {
+  WINDOWKV_HD float load(std::int64_t slot, std::int64_t head, std::int64_t dim) const {
     auto const* const row = plane.address(slot, head, 0);
     return plane.accessor.load(row[dim / Plane::dims_per_element], slot, head, dim);
   }
@@ -240,7 +250,8 @@ void find_row_scores_of(host_executor<ParallelFor> const& on, plan_data const& p
     int const pieces = (items + items_per_work - 1) / items_per_work;
     on.parallel_for(pieces * p.shape.kv_heads, [&](int work) {
       Rows of_head = rows;
-      of_head.head = work % p.shape.kv_heads;  // heads of the same tokens one after the other: they share pages
+      of_head.head =
+          work % p.shape.kv_heads;  // heads of the same tokens one after the other: they share pages
       int const begin = work / p.shape.kv_heads * items_per_work;
       int const end = items - begin < items_per_work ? items : begin + items_per_work;
       float* const scratch = memory.scratch + of_head.head * p.needs.scratch;

@@ -62,12 +62,12 @@ TEST_CASE("a plan says how the prompt is cut", "[plan]") {
 TEST_CASE("the default plan counts the suffix", "[plan]") {
   auto const plan = wkv::make_plan(wkv::default_method(), model_shape{32, 32, 8, 128}, {8192});
   REQUIRE(plan);
-  CHECK(plan->suffix == 16);
-  CHECK(plan->windows == 8176);
+  CHECK(plan->suffix == 8);
+  CHECK(plan->windows == 8184);
   CHECK(plan->score_rows == 1);
   CHECK(wkv_test::budgets_of(*plan) == ints{1462, 1170, 879, 585});
   CHECK(plan->max_kept(0) == 1462);
-  CHECK(plan->group[0].review_budget == 1462 - 16);
+  CHECK(plan->group[0].review_budget == 1462 - 8);
 }
 
 TEST_CASE("impossible shapes are refused", "[plan]") {
@@ -172,7 +172,7 @@ TEST_CASE("a suffix longer than the prompt shrinks", "[plan]") {
   // Where the budget counts the suffix, it binds all the same: the newest tokens stay.
   auto const ours = wkv::make_plan(wkv::default_method().with_budget(5), shape, {10});
   REQUIRE(ours);
-  CHECK(ours->suffix == 10);
+  CHECK(ours->suffix == 8);
   CHECK(ours->group[0].keeps_all == 0);
   CHECK(ours->group[0].suffix == 5);
   CHECK(ours->max_kept(0) == 5);

@@ -30,7 +30,7 @@ TEST_CASE("plans and reports print for people", "[print]") {
   REQUIRE(plan);
   std::string const bytes = std::to_string(plan->workspace_bytes);
   CHECK(printed<wkv::plan_data>(*plan) ==
-        "N=100 tokens, aggregation: S=16, R=84, 84 windows; L=3, G=2; workspace " + bytes +
+        "N=100 tokens, aggregation: S=8, R=92, 92 windows; L=3, G=2; workspace " + bytes +
             " bytes\n"
             "  group 0: layers 0..1 (2), 2 score; keeps at most " +
             std::to_string(plan->max_kept(0)) +

@@ -186,7 +186,7 @@ inline std::size_t carve(plan_data const& p, void* base, workspace_layout& out) 
     out.slots[g] = cursor.take<std::int32_t>(static_cast<std::size_t>(group.max_rows));
     out.windows[g] = cursor.take<std::int32_t>(
         static_cast<std::size_t>(group.max_rows < most_windows ? group.max_rows : most_windows));
-    out.offsets[g] = cursor.take<std::int32_t>(static_cast<std::size_t>(2 * (p.lists + 1)));
+    out.offsets[g] = cursor.take<std::int32_t>(2 * (static_cast<std::size_t>(p.lists) + 1));
   }
   return cursor.used();
 }

@@ -211,7 +211,8 @@ inline auto paper_method(int window = 8) {
 ///  - Localization keeps *anchored* windows: a token stays when an attention peak stands at most 7 tokens
 ///  before
 ///    it, so a fact is never cut by a grid. Aggregation keeps single tokens.
-///  - Later suffix queries count more, by 0.8 per row.
+///  - The last 8 queries observe, later ones count more, by 0.6 per row. (Prompts that end in more than a few
+///    tokens of template, the same for every prompt, may want `with_suffix(16)`.)
 ///  - Every layer of a group votes (maximum for localization, mean for aggregation) instead of the first
 ///  alone.
 ///  - The budget counts the suffix and sums to exactly L x C over the layers, in the paper's shape: the last
@@ -224,8 +225,8 @@ inline auto default_method(int layers_per_group = 8) {
   constexpr int paper_layers_per_group = 8;
   int const beta = (paper_beta * layers_per_group + paper_layers_per_group / 2) / paper_layers_per_group;
   return method<localization, aggregation, exact_budget<arithmetic_budget>, uniform_groups, top_windows>{
-      localization{16, {}, {7, 0}, {1}, {}, head_merge::at_tokens, layer_merge::maximum},
-      aggregation{16, {}, {}, {1}, {}, head_merge::at_tokens, layer_merge::mean},
+      localization{8, {}, {7, 0}, {1}, {}, head_merge::at_tokens, layer_merge::maximum},
+      aggregation{8, {}, {}, {1}, {}, head_merge::at_tokens, layer_merge::mean},
       exact_budget<arithmetic_budget>{arithmetic_budget{beta > 1 ? beta : 1}, true},
       uniform_groups{layers_per_group, scoring_layers::all},
       top_windows{fill::within_budget, 4, nullptr, 0},

@@ -43,7 +43,7 @@ struct suffix_attention {
 /// what the first of the suffix does; measured in docs/paper.md. decay = 1 is `suffix_attention`, 0 the last
 /// query alone.
 struct recent_attention {
-  float decay = 0.8f;
+  float decay = 0.6f;
 
   using state_type = float;
   WINDOWKV_HD state_type init() const { return 0.f; }

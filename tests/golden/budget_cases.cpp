@@ -12,6 +12,7 @@
 #include "json.hpp"
 #include "settings.hpp"
 #include "windowkv/core/plan.hpp"
+#include "windowkv/policy/methods.hpp"
 
 namespace golden {
 namespace {
@@ -65,17 +66,17 @@ std::string describe(json const& options) {
          " beta=" + std::to_string(s.beta) + " C=" + std::to_string(s.tokens_per_layer);
 }
 
-}  // namespace
-
-outcome check_windowkv_budgets(golden_case const& c, backend /*which*/) {
+/// Tables of budgets, options by options, of every call.
+template <class Check, class Describe>
+outcome check_tables(golden_case const& c, Check const& check_one, Describe const& describe_one) {
   outcome out;
   std::string failures;
   std::string differences;
   for (json const& call : c.calls()) {
     for (json const& options : call["combos"].array()) {
-      table_check const check = check_table(options);
-      if (!check.failure.empty()) failures += "; " + describe(options) + ": " + check.failure;
-      if (!check.difference.empty()) differences += "; " + describe(options) + ": " + check.difference;
+      table_check const check = check_one(options);
+      if (!check.failure.empty()) failures += "; " + describe_one(options) + ": " + check.failure;
+      if (!check.difference.empty()) differences += "; " + describe_one(options) + ": " + check.difference;
       ++(check.difference.empty() ? out.compared : out.left_out);
     }
   }
@@ -87,6 +88,79 @@ outcome check_windowkv_budgets(golden_case const& c, backend /*which*/) {
                : out.compared > 0 ? verdict::passed
                                   : verdict::not_applicable;
   return out;
+}
+
+/// Tokens that every layer of a plan keeps, all of them where the prompt fits.
+template <class Budget>
+table_check check_kept(json const& options, Budget const& budget, int tokens_per_layer,
+                       std::vector<std::int32_t> const& expected) {
+  int const tokens = options["S"].small_integer();
+  int const layers = options["num_hidden_layers"].small_integer();
+  auto const method = windowkv::snapkv()
+                          .with_suffix(options["window_size"].small_integer())
+                          .with_budget_shape(budget)
+                          .with_budget(tokens_per_layer);
+  auto const plan = windowkv::make_plan(method, {layers, 1, 1, 1}, {tokens, windowkv::task::localization});
+  if (!plan) {
+    bool const is_empty = std::any_of(expected.begin(), expected.end(), [](auto kept) { return kept < 1; });
+    return is_empty ? table_check{"", "a layer would keep nothing; refused here"}
+                    : table_check{plan.error().message().text, ""};
+  }
+  if (expected.size() != static_cast<std::size_t>(layers)) return {"unexpected length of the table", ""};
+  for (int l = 0; l < layers; ++l) {
+    auto const& group = plan->group[plan->layer[l].group];
+    int const kept = group.keeps_all != 0 ? tokens : group.budget;
+    int const wanted = expected[static_cast<std::size_t>(l)];
+    if (kept != wanted) {
+      return {
+          "layer " + std::to_string(l) + " keeps " + std::to_string(kept) + ", not " + std::to_string(wanted),
+          ""};
+    }
+  }
+  return {};
+}
+
+table_check check_pyramid(json const& options, bool is_ada) {
+  std::int64_t const window = options["window_size"].small_integer();
+  auto expected = integers_of(options["past_kept"]);  // without the window; -1: untouched
+  for (std::int32_t& kept : expected) {
+    std::int64_t const all = kept < 0 ? options["S"].integer() : kept + window;
+    kept = static_cast<std::int32_t>(std::min<std::int64_t>(all, INT32_MAX));
+  }
+  windowkv::pyramid_budget const budget{options["beta"].small_integer(), !is_ada};
+  return check_kept(options, budget, options["max_capacity_prompt"].small_integer(), expected);
+}
+
+table_check check_rounded_pyramid(json const& options) {
+  double const kept = options["S"].number() * (1 - options["compression_ratio"].number());
+  windowkv::rounded_pyramid_budget const budget{options["beta"].small_integer(), kept};
+  return check_kept(options, budget, std::max(1, static_cast<int>(kept)), integers_of(options["kept"]));
+}
+
+std::string describe_pyramid(json const& options) {
+  std::string text;
+  for (char const* name : {"num_hidden_layers", "window_size", "beta", "S"}) {
+    text += std::string(text.empty() ? "" : " ") + name + "=" + std::to_string(options[name].integer());
+  }
+  return text;
+}
+
+}  // namespace
+
+outcome check_windowkv_budgets(golden_case const& c, backend /*which*/) {
+  return check_tables(c, check_table, describe);
+}
+
+outcome check_pyramid_budgets(golden_case const& c, backend /*which*/) {
+  std::string const& method = c.description["method"].string();
+  return check_tables(
+      c,
+      [&](json const& options) {
+        return method == "kvpress_pyramidkv_budgets"
+                   ? check_rounded_pyramid(options)
+                   : check_pyramid(options, method == "pyramidkv_adakv_budgets");
+      },
+      describe_pyramid);
 }
 
 }  // namespace golden

@@ -57,5 +57,8 @@ bool has_device(backend which);
 
 outcome check_windowkv(golden_case const& c, backend which);
 outcome check_windowkv_budgets(golden_case const& c, backend which);
+outcome check_pyramid_budgets(golden_case const& c, backend which);
+outcome check_tokens(golden_case const& c, backend which);
+outcome check_presses(golden_case const& c, backend which);
 
 }  // namespace golden

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <iterator>
 #include <stdexcept>
 
@@ -40,14 +41,16 @@ double row_error(float const* got, float const* expected, std::size_t count, dou
 }
 
 /// Distance of two stored scores, relative to the larger. Scores below a millionth of the largest of all are
-/// noise, and count as that.
-double score_distance(tensor<float> const& scores, std::int32_t a, std::int32_t b) {
+/// noise, and count as that; numbers beyond every score stand for "always kept", and are no measure.
+double score_distance(std::vector<float> const& scores, std::int32_t a, std::int32_t b) {
+  constexpr double most = 1e29;
   double largest = 0;
-  for (float s : scores.values) {
-    if (std::isfinite(s)) largest = std::max(largest, std::fabs(static_cast<double>(s)));
+  for (float s : scores) {
+    double const size = std::fabs(static_cast<double>(s));
+    if (size < most) largest = std::max(largest, size);
   }
-  double const x = static_cast<double>(scores.values[static_cast<std::size_t>(a)]);
-  double const y = static_cast<double>(scores.values[static_cast<std::size_t>(b)]);
+  double const x = static_cast<double>(scores[static_cast<std::size_t>(a)]);
+  double const y = static_cast<double>(scores[static_cast<std::size_t>(b)]);
   return std::fabs(x - y) / std::max({std::fabs(x), std::fabs(y), 1e-6 * largest, 1e-300});
 }
 
@@ -79,29 +82,74 @@ void compare_scores(findings& found, std::string const& where, char const* what,
   }
 }
 
-bool compare_windows(findings& found, std::string const& where, std::vector<std::int32_t> const& ours,
-                     std::vector<std::int32_t> const& theirs, tensor<float> const& stored_scores,
-                     tolerance const& allowed) {
+void compare_scores(findings& found, std::string const& where, char const* what, float const* got,
+                    tensor<float> const& expected, double score_rtol, int begin, int end) {
+  std::size_t const columns = static_cast<std::size_t>(expected.shape.back());
+  auto const first = static_cast<std::size_t>(begin);
+  auto const last = static_cast<std::size_t>(end);
+  double worst = 0;
+  for (std::size_t at = 0; at < expected.values.size(); at += columns) {
+    float const* const row = expected.values.data() + at;
+    worst = std::max(worst, row_error(got + at + first, row + first, last - first, score_rtol));
+    for (std::size_t i = 0; i < columns; ++i) {
+      if (i < first || i >= last) worst = std::max(worst, row_error(got + at + i, row + i, 1, score_rtol));
+    }
+  }
+  found.score_error(worst);
+  if (worst > 1) {
+    found.fail(where, std::string(what) + ": error " + std::to_string(worst) + " of the tolerance");
+  }
+}
+
+bool compare_kept(findings& found, std::string const& where, char const* items,
+                  std::vector<std::int32_t> const& ours, std::vector<std::int32_t> const& theirs,
+                  std::vector<float> const& stored_scores, tolerance const& allowed, bool compares_order) {
   if (ours.size() != theirs.size()) {
-    found.fail(where, std::to_string(ours.size()) + " windows kept, not " + std::to_string(theirs.size()));
+    found.fail(where,
+               std::to_string(ours.size()) + " " + items + " kept, not " + std::to_string(theirs.size()));
     return false;
   }
   auto const a = ascending(ours);
   auto const b = ascending(theirs);
   if (a == b) {
-    if (allowed.order_is_exact && ours != theirs) {
-      found.fail(where, "order of the windows: " + list_of(ours) + ", not " + list_of(theirs));
+    if (compares_order && allowed.order_is_exact && ours != theirs) {
+      found.fail(where,
+                 "order of the " + std::string(items) + ": " + list_of(ours) + ", not " + list_of(theirs));
     }
     return true;
   }
   std::vector<std::int32_t> differing;
   std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(differing));
-  bool is_tolerable = !allowed.set_is_exact && !stored_scores.values.empty();
-  for (std::int32_t window : differing) {
-    is_tolerable = is_tolerable && score_distance(stored_scores, window, theirs.back()) <= allowed.gap;
+  auto const is_scored = [&](std::int32_t id) {
+    return id >= 0 && static_cast<std::size_t>(id) < stored_scores.size();
+  };
+  bool is_tolerable = !allowed.set_is_exact && std::all_of(differing.begin(), differing.end(), is_scored) &&
+                      std::all_of(theirs.begin(), theirs.end(), is_scored);
+  if (is_tolerable) {
+    auto const score_of = [&](std::int32_t id) { return stored_scores[static_cast<std::size_t>(id)]; };
+    std::int32_t const last = *std::min_element(theirs.rbegin(), theirs.rend(),
+                                                [&](auto x, auto y) { return score_of(x) < score_of(y); });
+    is_tolerable = std::all_of(differing.begin(), differing.end(), [&](std::int32_t id) {
+      return score_distance(stored_scores, id, last) <= allowed.gap;
+    });
   }
-  if (!is_tolerable) found.fail(where, "kept windows differ in " + list_of(differing));
+  if (!is_tolerable) found.fail(where, "kept " + std::string(items) + " differ in " + list_of(differing));
   return false;
+}
+
+void compare_rows(findings& found, std::string const& where, golden_case const& c, json const& call,
+                  std::string const& name, std::vector<float> const& rows) {
+  std::size_t const bytes = rows.size() * sizeof(float);
+  if (json const* crc = call.find(name + "_crc32")) {
+    if (static_cast<std::int64_t>(crc32(rows.data(), bytes)) != crc->integer()) {
+      found.fail(where, name + ": crc32 differs");
+    }
+  }
+  auto const stored = c.floats(call, "outputs", name.c_str());
+  if (stored.shape.empty()) return;
+  bool const is_same = stored.values.size() == rows.size() &&
+                       (bytes == 0 || std::memcmp(stored.values.data(), rows.data(), bytes) == 0);
+  if (!is_same) found.fail(where, name + ": rows differ");
 }
 
 std::uint32_t crc32(void const* data, std::size_t bytes) {

@@ -49,12 +49,14 @@ class findings {
 struct tolerance {
   bool set_is_exact = true;
   bool order_is_exact = true;
+  bool order_is_measured = true;  ///< false where the original leaves the order open
   double score_rtol = 0;
   double gap = 0;
 
   explicit tolerance(json const& t)
       : set_is_exact(t["set"].string() == "exact"),
         order_is_exact(set_is_exact && t["order"].string() == "exact"),
+        order_is_measured(t.find("order_gap_rel") != nullptr),
         score_rtol(t["score_rtol"].number()),
         gap(t["gap_threshold"].number()) {}
 };
@@ -69,12 +71,26 @@ std::vector<std::int32_t> ascending(std::vector<std::int32_t> ids);
 /// score. A NaN must stand where a NaN is stored, and nowhere else.
 void compare_scores(findings& found, std::string const& where, char const* what, float const* got,
                     tensor<float> const& expected, double score_rtol);
+/// The same where only the columns [begin, end) are scores: the others are numbers that the original puts in
+/// for tokens that always stay, each compared by its own size.
+void compare_scores(findings& found, std::string const& where, char const* what, float const* got,
+                    tensor<float> const& expected, double score_rtol, int begin, int end);
 
-/// Kept windows, best first, against those of the original. Where the tolerance is not exact, a window that
-/// only one side keeps must score as much as the last kept one, nearly. True if the sets agree.
-bool compare_windows(findings& found, std::string const& where, std::vector<std::int32_t> const& ours,
-                     std::vector<std::int32_t> const& theirs, tensor<float> const& stored_scores,
-                     tolerance const& allowed);
+/// Kept windows, or other items, best first, against those of the original. Where the tolerance is not exact,
+/// one that only one side keeps must score as much as the last kept one, nearly. True if the sets agree.
+bool compare_kept(findings& found, std::string const& where, char const* items,
+                  std::vector<std::int32_t> const& ours, std::vector<std::int32_t> const& theirs,
+                  std::vector<float> const& stored_scores, tolerance const& allowed, bool compares_order);
+inline bool compare_windows(findings& found, std::string const& where, std::vector<std::int32_t> const& ours,
+                            std::vector<std::int32_t> const& theirs, tensor<float> const& stored_scores,
+                            tolerance const& allowed) {
+  return compare_kept(found, where, "windows", ours, theirs, stored_scores.values, allowed, true);
+}
+
+/// Rows of an output of the call, in its order, bit for bit with what the case holds of them: the rows, or
+/// their CRC-32.
+void compare_rows(findings& found, std::string const& where, golden_case const& c, json const& call,
+                  std::string const& name, std::vector<float> const& rows);
 
 /// CRC-32 as zlib computes it.
 std::uint32_t crc32(void const* data, std::size_t bytes);

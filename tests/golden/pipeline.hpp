@@ -46,6 +46,16 @@ struct alignas(wkv::workspace_alignment) memory_block {
 };
 
 struct host_backend {
+  /// Numbers that policies read, in the backend's memory.
+  class floats {
+   public:
+    floats(float const* source, std::size_t /*count*/) : data_(source) {}
+    float const* data() const { return data_; }
+
+   private:
+    float const* data_;
+  };
+
   /// A plan, its workspace and the compression between them; stays where it was made.
   template <class Method>
   class pipeline {
@@ -69,9 +79,20 @@ struct host_backend {
       require_ok(wkv::compact(on_, run_, layer, chosen, cache));
     }
 
-    /// Of the group selected last.
+    /// Copies the kept rows of every list to a flattened cache, one list behind the other.
+    template <class View>
+    void flatten(wkv::selection const& chosen, View const& cache, float* keys, float* values) {
+      wkv::ragged_layout const layout{chosen.offsets, cache.keys.head_dim};
+      auto const flat = [&](float* rows) {
+        return wkv::make_plane(rows, std::max(chosen.kept, 1), cache.keys.heads, cache.keys.head_dim, layout,
+                               wkv::element_accessor<float>{});
+      };
+      require_ok(wkv::compact_copy(on_, chosen, cache, wkv::kv_view{flat(keys), flat(values)}));
+    }
+
+    /// [lists][windows] of the group selected last.
     std::vector<float> window_scores(int /*group*/) const {
-      return {run_.window_scores(), run_.window_scores() + plan_.windows};
+      return {run_.window_scores(), run_.window_scores() + std::int64_t{plan_.lists} * plan_.windows};
     }
     /// [score_rows][R] of the layer that scored last, or empty if the backend never has them.
     std::vector<float> token_scores(int layer) const {
@@ -162,6 +183,16 @@ class plane_copy {
 /// A backend that queues its work. `Traits` gives its executor and its own names.
 template <class Traits>
 struct deferred_backend {
+  /// As in the host's backend.
+  class floats {
+   public:
+    floats(float const* source, std::size_t count) : memory_(source, count * sizeof(float)) {}
+    float const* data() const { return static_cast<float const*>(memory_.data()); }
+
+   private:
+    backend_memory memory_;
+  };
+
   template <class Method>
   class pipeline {
    public:
@@ -182,6 +213,17 @@ struct deferred_backend {
       require_ok(wkv::score(on_, run_, layer, wkv::suffix_queries{queries_there.plane}, keys_there.plane));
       wait();
     }
+    /// By a scorer of cached rows, or of queries and values.
+    template <class T, class KeyPlane, class ValuePlane>
+    void score(int layer, wkv::suffix_queries<wkv::dense_plane<T>> const& source,
+               wkv::kv_view<KeyPlane, ValuePlane> const& kv) {
+      plane_copy<T, space> const queries_there(source.queries);
+      score_rows(layer, wkv::suffix_queries{queries_there.plane}, kv);
+    }
+    template <class KeyPlane, class ValuePlane>
+    void score(int layer, wkv::no_queries const& source, wkv::kv_view<KeyPlane, ValuePlane> const& kv) {
+      score_rows(layer, source, kv);
+    }
     void score(int layer, wkv::token_scores source) {
       std::int64_t const count = std::int64_t{source.heads} * source.head_stride;
       backend_memory const there(source.data, static_cast<std::size_t>(count) * sizeof(float));
@@ -194,15 +236,23 @@ struct deferred_backend {
       auto const queued = value_of(wkv::select(on_, run_, group));
       fetched& here = selected_[group];
       here.counts = fetch(queued.counts, 1)[0];
-      here.slots = fetch(queued.slots, here.counts.kept);
+      here.slots = fetch(queued.slots, queued.lists == 1 ? here.counts.kept : here.counts.rows);
       here.windows = fetch(queued.window_ids, here.counts.windows);
-      return {group,
-              queued.tokens,
-              here.counts.kept,
-              here.slots.data(),
-              here.counts.windows,
-              here.windows.data(),
-              here.counts.retained};
+      wkv::selection chosen{group,
+                            queued.tokens,
+                            here.counts.kept,
+                            here.slots.data(),
+                            here.counts.windows,
+                            here.windows.data(),
+                            here.counts.retained};
+      chosen.lists = queued.lists;
+      if (queued.lists > 1) {
+        here.offsets = fetch(queued.offsets, queued.lists + 1);
+        here.window_offsets = fetch(queued.window_offsets, queued.lists + 1);
+        chosen.offsets = here.offsets.data();
+        chosen.window_offsets = here.window_offsets.data();
+      }
+      return chosen;
     }
     template <class KeyPlane, class ValuePlane>
     void compact(int layer, wkv::selection const& chosen, wkv::kv_view<KeyPlane, ValuePlane> const& cache) {
@@ -214,8 +264,34 @@ struct deferred_backend {
       values.copy_back(cache.values.data);
     }
 
+    /// As on the host; `chosen` has several lists.
+    template <class KeyPlane, class ValuePlane>
+    void flatten(wkv::selection const& chosen, wkv::kv_view<KeyPlane, ValuePlane> const& cache, float* keys,
+                 float* values) {
+      plane_copy<float, space> const keys_there(cache.keys);
+      plane_copy<float, space> const values_there(cache.values);
+      auto const queued = run_.selected(chosen.group);
+      int const dims = cache.keys.head_dim;
+      auto const bytes =
+          static_cast<std::size_t>(queued.max_rows) * static_cast<std::size_t>(dims) * sizeof(float);
+      backend_memory const flat_keys(bytes);
+      backend_memory const flat_values(bytes);
+      wkv::ragged_layout const layout{queued.offsets, dims};
+      auto const flat = [&](backend_memory const& memory) {
+        return wkv::make_plane<space>(static_cast<float*>(memory.data()), queued.max_kept, chosen.lists, dims,
+                                      layout, wkv::element_accessor<float>{});
+      };
+      require_ok(wkv::compact_copy(on_, queued, wkv::kv_view{keys_there.plane, values_there.plane},
+                                   wkv::kv_view{flat(flat_keys), flat(flat_values)}));
+      wait();
+      auto const used =
+          static_cast<std::size_t>(chosen.rows()) * static_cast<std::size_t>(dims) * sizeof(float);
+      copy_bytes(keys, flat_keys.data(), used);
+      copy_bytes(values, flat_values.data(), used);
+    }
+
     std::vector<float> window_scores(int group) const {
-      return fetch(run_.window_scores(group), plan_.windows);
+      return fetch(run_.window_scores(group), std::int64_t{plan_.lists} * plan_.windows);
     }
     std::vector<float> token_scores(int layer) const { return Traits::token_scores(run_, layer); }
 
@@ -225,7 +301,16 @@ struct deferred_backend {
       wkv::selection_counts counts;
       std::vector<std::int32_t> slots;
       std::vector<std::int32_t> windows;
+      std::vector<std::int32_t> offsets;
+      std::vector<std::int32_t> window_offsets;
     };
+    template <class Source, class KeyPlane, class ValuePlane>
+    void score_rows(int layer, Source const& source, wkv::kv_view<KeyPlane, ValuePlane> const& kv) {
+      plane_copy<typename KeyPlane::element_type, space> const keys(kv.keys);
+      plane_copy<typename ValuePlane::element_type, space> const values(kv.values);
+      require_ok(wkv::score(on_, run_, layer, source, wkv::kv_view{keys.plane, values.plane}));
+      wait();
+    }
     void wait() const { fetch(run_.counts(), 1); }
 
     typename Traits::executor on_ = Traits::on();

@@ -221,6 +221,19 @@ TEST_CASE("recency and random order read nothing", "[row_scorers]") {
   CHECK(std::fabs(sum / 2000 - 0.5) < 0.03);
 }
 
+TEST_CASE("dice fall anew for every layer and head", "[row_scorers]") {
+  auto const at = [](int layer, int head, int token) {
+    wkv::detail::any_rows rows{};
+    rows.layer = layer;
+    rows.head = head;
+    return wkv::random_order{1}.score(token, rows, nullptr);
+  };
+  CHECK(at(0, 0, 5) != at(1, 0, 5));
+  CHECK(at(0, 0, 5) != at(0, 1, 5));
+  CHECK(at(1, 0, 5) != at(0, 1, 5));
+  CHECK(at(3, 2, 5) == at(3, 2, 5));
+}
+
 TEST_CASE("norms of keys and values", "[row_scorers]") {
   tensor const rows = rows_of({{3, 4}, {0, 0}, {-1, 0}, {0, not_a_number}, {infinity, 1}});
   floats const keys = scores_of(wkv::inverse_key_norm{}, rows, rows);

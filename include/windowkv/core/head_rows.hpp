@@ -21,6 +21,7 @@ struct head_rows {
   int query_heads = 0;  ///< that share the KV head
   int query_rows = 0;   ///< queries that are given: those of the last tokens
   int head = 0;         ///< which KV head
+  int layer = 0;
 
   WINDOWKV_HD float key(int token, int d) const { return keys.load(token, head, d); }
   WINDOWKV_HD float value(int token, int d) const { return values.load(token, head, d); }

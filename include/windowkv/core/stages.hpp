@@ -190,7 +190,7 @@ inline constexpr bool has_query_plane_v<suffix_queries<QueryPlane>> = true;
 
 /// The rows of a layer's first KV head, as its scorer sees them.
 template <class Source, class KeyPlane, class ValuePlane>
-auto rows_of(plan_data const& p, Source const& source, kv_view<KeyPlane, ValuePlane> const& kv) {
+auto rows_of(plan_data const& p, int layer, Source const& source, kv_view<KeyPlane, ValuePlane> const& kv) {
   int value_dims = 0;
   if constexpr (!is_absent_v<ValuePlane>) value_dims = kv.values.head_dim;
   int const query_heads = p.shape.query_heads / p.shape.kv_heads;
@@ -198,10 +198,11 @@ auto rows_of(plan_data const& p, Source const& source, kv_view<KeyPlane, ValuePl
   if constexpr (has_query_plane_v<Source>) {
     int const given = source.queries.slots < tokens ? source.queries.slots : tokens;
     return head_rows<KeyPlane, ValuePlane, typename Source::query_plane>{
-        kv.keys, kv.values, source.queries, tokens, p.shape.head_dim, value_dims, query_heads, given, 0};
+        kv.keys,    kv.values,   source.queries, tokens, p.shape.head_dim,
+        value_dims, query_heads, given,          0,      layer};
   } else {
     return head_rows<KeyPlane, ValuePlane, no_plane<KeyPlane::space>>{
-        kv.keys, kv.values, {}, tokens, p.shape.head_dim, value_dims, query_heads, 0, 0};
+        kv.keys, kv.values, {}, tokens, p.shape.head_dim, value_dims, query_heads, 0, 0, layer};
   }
 }
 

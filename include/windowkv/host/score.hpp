@@ -42,11 +42,11 @@ status score_with(host_executor<ParallelFor> const& on, compression<Method>& run
   if constexpr (std::is_same_v<Source, token_scores>) {
     merge_token_scores(on, p, source, merger);
   } else if constexpr (is_row_scorer_v<token_scorer>) {
-    find_row_scores(on, p, scorer, rows_of(p, source, kv), memory);
+    find_row_scores(on, p, scorer, rows_of(p, layer, source, kv), memory);
     merge_token_scores(on, p, {memory.row_scores, p.shape.kv_heads, p.review, p.review}, merger);
   } else {
     if constexpr (is_value_weighted_v<token_scorer>) {
-      find_row_scores(on, p, scorer.weight_of, rows_of(p, source, kv), memory);
+      find_row_scores(on, p, scorer.weight_of, rows_of(p, layer, source, kv), memory);
     }
     if constexpr (std::is_same_v<Source, attention_rows>) {
       score_attention_rows(on, p, scorer, source, memory, merger);

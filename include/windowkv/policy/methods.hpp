@@ -115,8 +115,8 @@ auto cake_statistic(Statistic statistic) {
   return detail::token_method(32, statistic, all_heads{}).with_budget(1);
 }
 
-/// SnapKV with dice for scores: the suffix stays, of the rest any tokens, others for each KV head and the
-/// same in all layers. What a method must beat before its scores mean anything.
+/// SnapKV with dice for scores: the suffix stays, of the rest any tokens, others for each layer and KV head.
+/// What a method must beat before its scores mean anything.
 inline auto random_tokens(std::uint32_t seed = 1) {
   return detail::token_method(32, random_order{seed}, each_kv_head<>{});
 }

@@ -10,6 +10,7 @@
 ///
 /// where `rows` is one KV head's cache, `key(token, d)` and `value(token, d)` for tokens [0, rows.tokens) and
 /// d in [0, rows.dims) or [0, rows.value_dims), as read by their accessors; it may read any token's.
+/// `rows.layer` and `rows.head` say whose they are.
 ///
 /// What a score needs to know of all tokens is prepared in passes: `run(pass, item, rows, scratch)` is called
 /// for every item of a pass, in any order, and every pass sees what the ones before it wrote to `scratch`,
@@ -41,7 +42,7 @@ namespace detail {
 
 /// Stands for the rows of any cache where a row scorer is checked.
 struct any_rows {
-  int tokens, dims, value_dims, query_heads, query_rows, head;
+  int tokens, dims, value_dims, query_heads, query_rows, head, layer;
   WINDOWKV_HD float key(int, int) const { return 0.f; }
   WINDOWKV_HD float value(int, int) const { return 0.f; }
   WINDOWKV_HD float query(int, int, int) const { return 0.f; }
@@ -120,7 +121,8 @@ struct recency {
   }
 };
 
-/// A random order, another one for each KV head, the same for the same seed: what any method must beat.
+/// A random order, another one for each layer and KV head, the same for the same seed: what any method must
+/// beat.
 struct random_order {
   static constexpr bool reads_keys = false;
   std::uint32_t seed = 1;
@@ -128,7 +130,7 @@ struct random_order {
   template <class Rows>
   WINDOWKV_HD float score(int token, Rows const& rows, float const* /*scratch*/) const {
     std::uint32_t x = seed * 0x9e3779b9u + static_cast<std::uint32_t>(rows.head) * 0x85ebca6bu;
-    x += static_cast<std::uint32_t>(token);
+    x += static_cast<std::uint32_t>(rows.layer) * 0xc2b2ae35u + static_cast<std::uint32_t>(token);
     for (std::uint32_t const factor : {0x7feb352du, 0x846ca68bu}) x = (x ^ (x >> 16)) * factor;
     return static_cast<float>((x ^ (x >> 16)) >> 8) * 0x1p-24f;  // 24 bits: exact in a float
   }

@@ -290,7 +290,7 @@ void merge_folds(thrust_executor<Policy> const& on, plan_data const& p, TokenSco
                  Source const& source, Kv const& kv, thrust_memory const& memory, score_merger const& merger,
                  ScoreOf const& score_of) {
   if constexpr (is_value_weighted_v<TokenScorer>) {
-    find_row_scores(on, p, scorer.weight_of, rows_of(p, source, kv), memory);
+    find_row_scores(on, p, scorer.weight_of, rows_of(p, layer, source, kv), memory);
     merge_scores(on, p, merger, p.shape.query_heads,
                  weighted_score<ScoreOf>{score_of, scorer.epsilon, memory.row_scores, p.review,
                                          p.shape.query_heads / p.shape.kv_heads});
@@ -318,7 +318,7 @@ status score_with(thrust_executor<Policy> const& on, thrust_compression<Method>&
   if constexpr (std::is_same_v<Source, token_scores>) {
     merge_scores(on, p, merger, source.heads, score_as_given{source});
   } else if constexpr (is_row_scorer_v<token_scorer>) {
-    find_row_scores(on, p, scorer, rows_of(p, source, kv), memory);
+    find_row_scores(on, p, scorer, rows_of(p, layer, source, kv), memory);
     merge_scores(on, p, merger, p.shape.kv_heads,
                  score_as_given{{memory.row_scores, p.shape.kv_heads, p.review, p.review}});
   } else if constexpr (std::is_same_v<Source, attention_rows>) {

@@ -235,7 +235,8 @@ void with_fast_rows(head_rows<KeyPlane, ValuePlane, QueryPlane> const& rows, F&&
                                                                                     rows.value_dims,
                                                                                     rows.query_heads,
                                                                                     rows.query_rows,
-                                                                                    rows.head});
+                                                                                    rows.head,
+                                                                                    rows.layer});
   } else {
     f(rows);
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,8 @@ namespace needle {
 namespace {
 
 using sentence = std::vector<int>;
+
+constexpr std::size_t fact_count = 4;
 
 int size(sentence const& s) { return static_cast<int>(s.size()); }
 
@@ -40,8 +44,25 @@ int most_frequent(std::vector<int> const& values) {
 
 }  // namespace
 
+char const* name_of(task_kind task) {
+  switch (task) {
+    case task_kind::needle:
+      return "needle";
+    case task_kind::city:
+      return "city";
+    case task_kind::pair:
+      return "pair";
+    case task_kind::hop:
+      return "hop";
+    case task_kind::list:
+      return "list";
+  }
+  return "";
+}
+
 document_writer::document_writer(tokenizer const& words)
-    : names_(words.encode(
+    : words_(words),
+      names_(words.encode(
           "alice bob carol david erin frank grace henry irene jack karen leo maria nick olga peter "
           "quinn rosa sam tina ursula victor wendy xavier yara zack amber bruno clara dylan elsa "
           "felix gina hugo iris julia kevin laura mason nora oscar paula ralph sofia tom uma vera "
@@ -67,6 +88,7 @@ document_writer::document_writer(tokenizer const& words)
       city_question_(words.encode("question : which city was visited most ? answer :")),
       start_(words.token("<bos>")),
       stop_(words.token(".")),
+      comma_(words.token(",")),
       is_(words.token("is")),
       the_(words.token("the")),
       a_(words.token("a")),
@@ -111,15 +133,38 @@ document document_writer::finish(std::vector<sentence> const& body, sentence con
   return d;
 }
 
-document document_writer::needle(random_source& random, int context, int digits, double depth) const {
-  constexpr std::size_t fact_count = 4;
-  std::vector<int> names = names_;
-  random.shuffle(names);
-  std::vector<sentence> values(fact_count), facts(fact_count);
-  for (std::size_t i = 0; i < fact_count; ++i) {
-    for (int k = 0; k < digits; ++k) values[i].push_back(random.pick(digits_));
-    facts[i] = fact_begin_ + sentence{names[i], is_} + values[i] + sentence{stop_};
+std::vector<int> document_writer::shuffled(random_source& random, std::vector<int> items) const {
+  random.shuffle(items);
+  return items;
+}
+
+std::vector<document_writer::sentence> document_writer::random_values(random_source& random,
+                                                                      int digits) const {
+  std::vector<sentence> values(fact_count);
+  for (sentence& value : values)
+    for (int k = 0; k < digits; ++k) value.push_back(random.pick(digits_));
+  return values;
+}
+
+document_writer::sentence document_writer::fact(int name, sentence const& value) const {
+  return fact_begin_ + sentence{name, is_} + value + sentence{stop_};
+}
+
+/// Text with words that only models trained for the task know.
+document_writer::sentence document_writer::encode(task_kind task, char const* text) const {
+  try {
+    return words_.encode(text);
+  } catch (std::runtime_error const& error) {
+    throw std::runtime_error(std::string("this model does not know the task ") + name_of(task) + ": " +
+                             error.what());
   }
+}
+
+document document_writer::needle(random_source& random, int context, int digits, double depth) const {
+  std::vector<int> const names = shuffled(random, names_);
+  std::vector<sentence> const values = random_values(random, digits);
+  std::vector<sentence> facts;
+  for (std::size_t i = 0; i < fact_count; ++i) facts.push_back(fact(names[i], values[i]));
   sentence const question = question_begin_ + sentence{names[0]} + question_end_;
 
   std::vector<sentence> body;
@@ -140,8 +185,7 @@ document document_writer::city(random_source& random, int context) const {
   constexpr int visit_count = 24;
   std::vector<int> visits;
   while (most_frequent(visits) < 0) {
-    std::vector<int> cities = cities_;
-    random.shuffle(cities);
+    std::vector<int> const cities = shuffled(random, cities_);
     std::vector<int> const others(cities.begin() + 1, cities.begin() + 5);
     visits.clear();
     for (int i = 0; i < visit_count; ++i)
@@ -152,6 +196,72 @@ document document_writer::city(random_source& random, int context) const {
   for (int city : visits) body.push_back({random.pick(names_), visited_, city, stop_});
   fill(random, body, context - 1 - size(city_question_) - 2);
   return finish(body, city_question_, {most_frequent(visits)});
+}
+
+document document_writer::pair(random_source& random, int context, int digits) const {
+  std::vector<int> const names = shuffled(random, names_);
+  std::vector<sentence> const values = random_values(random, digits);
+  std::vector<sentence> body;
+  for (std::size_t i = 0; i < fact_count; ++i) body.push_back(fact(names[i], values[i]));
+  sentence const question = question_begin_ + sentence{names[0]} + encode(task_kind::pair, "and") +
+                            sentence{names[1]} + question_end_;
+  sentence const answer = values[0] + sentence{comma_} + values[1];
+  fill(random, body, context - 1 - size(question) - size(answer) - 1);
+  return finish(body, question, answer);
+}
+
+document document_writer::hop(random_source& random, int context, int digits) const {
+  std::vector<int> const names = shuffled(random, names_);
+  std::vector<sentence> const values = random_values(random, digits);
+  std::vector<sentence> body;
+  for (std::size_t i = 0; i < fact_count; ++i) {
+    body.push_back(fact(names[i], values[i]));
+    body.push_back(encode(task_kind::hop, "the friend of") +
+                   sentence{names[fact_count + i], is_, names[i], stop_});
+  }
+  sentence const question = encode(task_kind::hop, "question : who is the friend of") +
+                            sentence{names[fact_count]} +
+                            encode(task_kind::hop, "and what is the magic number") + question_end_;
+  sentence const answer = sentence{names[0], comma_} + values[0];
+  fill(random, body, context - 1 - size(question) - size(answer) - 1);
+  return finish(body, question, answer);
+}
+
+document document_writer::list(random_source& random, int context) const {
+  constexpr std::size_t people = 4, visits_each = 3;
+  std::vector<int> const names = shuffled(random, names_);
+  std::vector<sentence> body;
+  for (std::size_t i = 0; i < people; ++i) {
+    std::vector<int> const cities = shuffled(random, cities_);
+    for (std::size_t k = 0; k < visits_each; ++k) body.push_back({names[i], visited_, cities[k], stop_});
+  }
+  sentence const question =
+      encode(task_kind::list, "question : which cities were visited by") + sentence{names[0]} + question_end_;
+  fill(random, body, context - 1 - size(question) - static_cast<int>(2 * visits_each));
+  sentence answer;
+  for (sentence const& s : body) {
+    if (s[0] != names[0]) continue;
+    if (!answer.empty()) answer.push_back(comma_);
+    answer.push_back(s[2]);
+  }
+  return finish(body, question, answer);
+}
+
+document document_writer::write(task_kind task, random_source& random, int context, int digits,
+                                double depth) const {
+  switch (task) {
+    case task_kind::needle:
+      return needle(random, context, digits, depth);
+    case task_kind::city:
+      return city(random, context);
+    case task_kind::pair:
+      return pair(random, context, digits);
+    case task_kind::hop:
+      return hop(random, context, digits);
+    case task_kind::list:
+      return list(random, context);
+  }
+  throw std::invalid_argument("unknown task");
 }
 
 }  // namespace needle

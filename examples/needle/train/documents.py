@@ -5,10 +5,13 @@
 
 A document is a shuffled pile of sentences: filler ("the old farmer carried a basket ."), facts ("the magic
 number of alice is 4 0 2 7 1 .") and visits ("bob visited paris ."). Questions about facts and visits follow.
+Documents of a further task ask for more at once: `pair` for the numbers of two people, `hop` for somebody's
+friend and the friend's number, `list` for all cities that somebody visited, in their order.
 """
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
@@ -37,9 +40,11 @@ SPECIAL = "<bos> . ? : ,".split()
 DIGITS = list("0123456789")
 TEMPLATE_WORDS = "the a magic number of is what question answer which city was visited most and then".split()
 # The order is the token ids: part of the weights' meaning.
-VOCABULARY = (
+COMMON_WORDS = (
     SPECIAL + DIGITS + TEMPLATE_WORDS + NAMES + CITIES + NOUNS + ADJECTIVES + VERBS + PREPOSITIONS + ADVERBS
 )
+# Only models that learn `hop` or `list` have these.
+VOCABULARY = COMMON_WORDS + "friend who cities were by".split()
 ID = {word: i for i, word in enumerate(VOCABULARY)}
 
 
@@ -51,19 +56,20 @@ def decode(tokens):
     return " ".join(VOCABULARY[t] for t in tokens)
 
 
-BOS, STOP = ID["<bos>"], ID["."]
+BOS, STOP, COMMA, IS = (ID[word] for word in ("<bos>", ".", ",", "is"))
 DIGIT_IDS, NAME_IDS, CITY_IDS = (encode(" ".join(words)) for words in (DIGITS, NAMES, CITIES))
 NOUN_IDS, ADJECTIVE_IDS, VERB_IDS = (encode(" ".join(words)) for words in (NOUNS, ADJECTIVES, VERBS))
 PREPOSITION_IDS, ADVERB_IDS = (encode(" ".join(words)) for words in (PREPOSITIONS, ADVERBS))
 CITY_QUESTION = encode("question : which city was visited most ? answer :")
 FACT_INTRO = 6  # tokens of a fact before its digits
 
-# Weights in the loss. The first token of an answer must be found; the others follow it in the text.
+# Weights in the loss. The first token of an answer, or of its next part, must be found; the others follow it
+# in the text.
 FIRST_WEIGHT, ANSWER_WEIGHT, STOP_WEIGHT, TEXT_WEIGHT, COPY_WEIGHT = 3.0, 1.0, 0.3, 0.05, 0.3
 
 
 def fact_intro(name):
-    return encode("the magic number of") + [name, ID["is"]]
+    return encode("the magic number of") + [name, IS]
 
 
 def fact(name, digits):
@@ -72,6 +78,28 @@ def fact(name, digits):
 
 def number_question(name):
     return encode("question : what is the magic number of") + [name] + encode("? answer :")
+
+
+def pair_question(names):
+    return number_question(names[0])[:-3] + [ID["and"], names[1]] + encode("? answer :")
+
+
+def friend_fact(name, friend):
+    return encode("the friend of") + [name, IS, friend, STOP]
+
+
+def hop_question(name):
+    end = encode("and what is the magic number ? answer :")
+    return encode("question : who is the friend of") + [name] + end
+
+
+def list_question(name):
+    return encode("question : which cities were visited by") + [name] + encode("? answer :")
+
+
+def joined(parts):
+    """The parts of an answer, with commas between them."""
+    return sum(([COMMA] + part for part in parts[1:]), parts[0])
 
 
 def visit(rng, city):
@@ -101,6 +129,14 @@ def fill(rng, sentences, room):
         used += len(sentence)
 
 
+def scatter(rng, told, fillers):
+    """Both in one list, in a random order in which `told` keeps its own."""
+    marks = [True] * len(told) + [False] * len(fillers)
+    rng.shuffle(marks)
+    told, fillers = iter(told), iter(fillers)
+    return [next(told if mark else fillers) for mark in marks]
+
+
 def random_digits(rng, count):
     return [rng.choice(DIGIT_IDS) for _ in range(count)]
 
@@ -128,6 +164,8 @@ class Mix:
     restated: float = 0.0  # share of the questions that are replaced by the fact, again
     lookalikes: float = 0.0  # share of the facts whose digits begin like those of another
     reach: int = 0  # positions may jump so that the last one is up to this
+    further: float = 0.0  # share of the documents with one of the further tasks
+    tasks: tuple = ()  # which ones
 
 
 class Tape:
@@ -142,8 +180,9 @@ class Tape:
         self.weights += weights
 
     def ask(self, question, answer):
-        answer_weights = [FIRST_WEIGHT] + [ANSWER_WEIGHT] * (len(answer) - 1) + [STOP_WEIGHT]
-        self.add(question + answer + [STOP], [TEXT_WEIGHT] * len(question) + answer_weights)
+        before = [COMMA] + answer[:-1]
+        answer_weights = [FIRST_WEIGHT if token == COMMA else ANSWER_WEIGHT for token in before]
+        self.add(question + answer + [STOP], [TEXT_WEIGHT] * len(question) + answer_weights + [STOP_WEIGHT])
 
     def finish(self, length):
         padding = length - len(self.tokens)
@@ -153,7 +192,7 @@ class Tape:
 def repeated_string(rng, length):
     """A random string again and again; its repeats are what is learned. Teaches to copy."""
     period = rng.randint(8, min(length // 2 - 1, 48))
-    string = [rng.randrange(len(SPECIAL), len(VOCABULARY)) for _ in range(period)]
+    string = [rng.randrange(len(SPECIAL), len(COMMON_WORDS)) for _ in range(period)]
     tokens = ([BOS] + string * (length // period + 1))[:length]
     return tokens, [0.0] * (period + 1) + [COPY_WEIGHT] * (length - period - 1)
 
@@ -201,8 +240,78 @@ def random_facts(rng, mix):
     return facts
 
 
+def pair_task(rng, length, mix):
+    """Sentences, and the most questions to ask about them, with answers."""
+    facts = []
+    while len(facts) < 2:
+        facts = random_facts(rng, mix)[: length // 32]
+    rng.shuffle(facts)
+    asked = rng.sample(list(permutations(facts, 2)), len(facts))
+    questions = [(pair_question([n for n, _ in two]), joined([digits for _, digits in two])) for two in asked]
+    return [fact(*f) for f in facts], questions
+
+
+def hop_task(rng, length, mix):
+    facts = random_facts(rng, mix)[: length // 40]
+    names = [name for name, _ in facts]
+    friends = rng.sample([name for name in NAME_IDS if name not in names], len(facts))
+    told = [fact(*f) for f in facts] + [friend_fact(*pair) for pair in zip(friends, names)]
+    rng.shuffle(told)
+    questions = []
+    for friend, (name, digits) in rng.sample(list(zip(friends, facts)), len(facts)):
+        restated = rng.random() < mix.restated
+        hop = (hop_question(friend), joined([[name], digits]))
+        questions.append((friend_fact(friend, name)[:-2], [name]) if restated else hop)
+    return told, questions
+
+
+def random_itineraries(rng, people, fewest, most):
+    """(who, city) of visits in a random order; nobody is in a city twice."""
+    visits = []
+    for name in rng.sample(NAME_IDS, people):
+        visits += [(name, city) for city in rng.sample(CITY_IDS, rng.randint(fewest, most))]
+    rng.shuffle(visits)
+    return visits
+
+
+def list_task(rng, length, mix):
+    visits = random_itineraries(rng, rng.randint(2, 4), 1, 4)[: length // 12]
+    told = [[name, ID["visited"], city, STOP] for name, city in visits]
+    questions = [
+        (list_question(name), joined([[city] for other, city in visits if other == name]))
+        for name in sorted({name for name, _ in visits}, key=lambda _: rng.random())
+    ]
+    return told, questions
+
+
+TASKS = {"pair": pair_task, "hop": hop_task, "list": list_task}
+
+
+def further_document(rng, length, mix):
+    """A training document of one of the further tasks, with the questions at the end."""
+    told, questions = TASKS[rng.choice(mix.tasks)](rng, length, mix)
+    room = length - 1 - sum(map(len, told))
+    asked = []
+    for question, answer in questions:
+        if len(question + answer) + 1 <= room:
+            room -= len(question + answer) + 1
+            asked.append((question, answer))
+    fillers = []
+    fill(rng, fillers, room)
+    tape = Tape()
+    for sentence in scatter(rng, told, fillers):
+        # What follows an "is" cannot be predicted, and does not count in the loss.
+        learned = sentence.index(IS) + 1 if IS in sentence else len(sentence)
+        tape.add(sentence, [TEXT_WEIGHT] * learned + [0.0] * (len(sentence) - learned))
+    for question in asked:
+        tape.ask(*question)
+    return (*tape.finish(length), jumping_positions(rng, length, tape.starts, mix.reach))
+
+
 def training_document(rng, length, mix):
     """Tokens, loss weights and positions of one document of `length` tokens."""
+    if mix.further and rng.random() < mix.further:
+        return further_document(rng, length, mix)
     if rng.random() < mix.copies:
         return (*repeated_string(rng, length), np.arange(length))
     facts = random_facts(rng, mix)
@@ -258,3 +367,37 @@ def city_document(rng, length, visits=24, share=0.5):
     fill(rng, sentences, length - 1 - len(CITY_QUESTION) - 2)
     rng.shuffle(sentences)
     return [BOS] + sum(sentences, []) + CITY_QUESTION, [winner]
+
+
+def told_document(rng, length, told, question, answer):
+    """The same for the further tasks: `told` keeps its order among the filler sentences."""
+    fillers = []
+    fill(rng, fillers, length - 1 - sum(map(len, told)) - len(question + answer) - 1)
+    return [BOS] + sum(scatter(rng, told, fillers), []) + question, answer
+
+
+def pair_document(rng, length, digits=6):
+    """A prompt that asks for two of four facts."""
+    facts = [(name, random_digits(rng, digits)) for name in rng.sample(NAME_IDS, 4)]
+    told = [fact(*f) for f in facts]
+    rng.shuffle(told)
+    question = pair_question([name for name, _ in facts[:2]])
+    return told_document(rng, length, told, question, joined([digits for _, digits in facts[:2]]))
+
+
+def hop_document(rng, length, digits=6):
+    """A prompt that asks for somebody's friend and the friend's number, with four of both facts."""
+    names = rng.sample(NAME_IDS, 8)
+    facts = [(name, random_digits(rng, digits)) for name in names[:4]]
+    told = [fact(*f) for f in facts] + [friend_fact(*pair) for pair in zip(names[4:], names)]
+    rng.shuffle(told)
+    return told_document(rng, length, told, hop_question(names[4]), joined([[names[0]], facts[0][1]]))
+
+
+def list_document(rng, length, cities=3):
+    """A prompt that asks for all cities that one of four people visited."""
+    visits = random_itineraries(rng, 4, cities, cities)
+    told = [[name, ID["visited"], city, STOP] for name, city in visits]
+    name = rng.choice(visits)[0]
+    answer = joined([[city] for other, city in visits if other == name])
+    return told_document(rng, length, told, list_question(name), answer)

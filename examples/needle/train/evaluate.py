@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The windowkv authors
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-"""How often a model answers exactly, in percent: needles x digits, and the most visited city.
+"""How often a model answers exactly, in percent: needles x digits, the most visited city, and further tasks.
 
-usage: evaluate.py WEIGHTS [--documents N] [--lengths 512 1024 ...] [--seed N]
+usage: evaluate.py WEIGHTS [--documents N] [--lengths 512 1024 ...] [--seed N] [--tasks pair hop list]
 """
 
 import argparse
@@ -15,10 +15,11 @@ for library in ("OPENBLAS", "OMP", "MKL"):  # the tensors are tiny: threads only
 
 import torch
 
-from documents import city_document, needle_document
+from documents import city_document, hop_document, list_document, needle_document, pair_document
 from weights import read_weights
 
 TOKENS_AT_ONCE = 16384
+FURTHER = {"pair": pair_document, "hop": hop_document, "list": list_document}
 
 
 @torch.no_grad()
@@ -43,7 +44,7 @@ def exact_answers(model, documents):
     return right / len(documents)
 
 
-def table(model, lengths, documents, needles=(1, 4), digits=(4, 6, 8), seed=7):
+def table(model, lengths, documents, needles=(1, 4), digits=(4, 6, 8), seed=7, tasks=()):
     """Yields one line of text per length."""
     rng = random.Random(seed)
     for length in lengths:
@@ -55,6 +56,9 @@ def table(model, lengths, documents, needles=(1, 4), digits=(4, 6, 8), seed=7):
         if length >= 128:
             share = exact_answers(model, [city_document(rng, length) for _ in range(documents)])
             cells.append(f"city {100 * share:5.1f}")
+        for task in tasks:
+            share = exact_answers(model, [FURTHER[task](rng, length) for _ in range(documents)])
+            cells.append(f"{task} {100 * share:5.1f}")
         yield "  ".join(cells)
 
 
@@ -64,10 +68,11 @@ def main():
     parser.add_argument("--documents", type=int, default=100)
     parser.add_argument("--lengths", type=int, nargs="+", default=[512, 1024, 2048, 4096])
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--tasks", nargs="*", default=[], choices=FURTHER)
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = read_weights(options.weights)
-    for line in table(model, options.lengths, options.documents, seed=options.seed):
+    for line in table(model, options.lengths, options.documents, seed=options.seed, tasks=options.tasks):
         print(line, flush=True)
 
 

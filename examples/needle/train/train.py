@@ -3,7 +3,8 @@
 
 """Trains the tiny model of the needle example on the CPU: one process per core, which add up their gradients.
 
-usage: train.py --out FOLDER [--seed N] [--processes N] [--init WEIGHTS] [--phases FIRST END]
+usage: train.py --out FOLDER [--seed N] [--processes N] [--init WEIGHTS] [--phases FIRST END] [--layers N]
+                [--tasks pair hop list]
 Writes FOLDER/log.txt and, after every phase, FOLDER/tinylm.fp16.bin.
 """
 
@@ -22,7 +23,7 @@ import torch
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 
-from documents import ANSWER_WEIGHT, FIRST_WEIGHT, VOCABULARY, Mix, training_batch
+from documents import ANSWER_WEIGHT, COMMON_WORDS, FIRST_WEIGHT, TASKS, VOCABULARY, Mix, training_batch
 from evaluate import table
 from model import Config, Model
 from weights import read_weights, write_weights
@@ -56,6 +57,22 @@ CURRICULUM = [
     Phase(250, 512, 8, Mix(facts=(1, 10), cities=0.4, lookalikes=0.5, reach=4096)),
     Phase(250, 1024, 6, Mix(facts=(1, 12), cities=0.4, lookalikes=0.5, reach=4096)),
     Phase(60, 2048, 4, Mix(facts=(1, 12), cities=0.4, lookalikes=0.5, reach=4608)),
+]
+# With further tasks (--tasks): shorter, and facts that begin alike come early.
+FURTHER_CURRICULUM = [
+    Phase(2000, 96, 16, Mix(facts=(2, 4), copies=0.15, cities=0.0, restated=0.5)),
+    Phase(1200, 128, 24, Mix((2, 6), 0.05, 0.4, restated=0.2, lookalikes=0.3, reach=2048, further=0.5)),
+    Phase(1500, 128, 24, Mix((2, 6), cities=0.5, lookalikes=0.5, reach=4096, further=0.5)),
+    Phase(800, 256, 12, Mix((2, 8), cities=0.5, lookalikes=0.5, reach=4096, further=0.5)),
+    Phase(400, 512, 8, Mix((2, 10), cities=0.5, lookalikes=0.5, reach=4096, further=0.5)),
+    Phase(250, 1024, 6, Mix((2, 12), cities=0.5, lookalikes=0.5, reach=4096, further=0.5)),
+    Phase(50, 2048, 4, Mix((2, 12), cities=0.5, lookalikes=0.5, reach=4608, further=0.5)),
+    # For a second training, where the first left digits or cities to be learned.
+    Phase(3000, 128, 16, Mix((2, 6), cities=0.4, lookalikes=1.0, reach=4096, further=0.3)),
+    Phase(300, 256, 12, Mix((2, 8), cities=0.6, lookalikes=0.5, reach=4096, further=0.4)),
+    Phase(200, 512, 8, Mix((2, 10), cities=0.6, lookalikes=0.5, reach=4096, further=0.4)),
+    Phase(150, 1024, 6, Mix((2, 12), cities=0.6, lookalikes=0.5, reach=4096, further=0.4)),
+    Phase(40, 2048, 4, Mix((2, 12), cities=0.6, lookalikes=0.5, reach=4608, further=0.4)),
 ]
 
 
@@ -170,10 +187,10 @@ def work(rank, team, model, phases, options):
         if rank == 0:
             write_weights(os.path.join(options.out, "tinylm.fp16.bin"), model)
             log("exact answers, %: needles x digits")
-            for line in table(model, sorted({128, phase.length, 1024}), 32, digits=(6,)):
+            for line in table(model, sorted({128, phase.length, 1024}), 32, digits=(6,), tasks=options.tasks):
                 log(line)
         team.barrier.wait()
-    for line in table(model, (512, 1024, 2048, 4096), 20) if rank == 0 else ():
+    for line in table(model, (512, 1024, 2048, 4096), 20, tasks=options.tasks) if rank == 0 else ():
         log(line)
     usage = torch.tensor([cpu_seconds() - cpu_begin])
     team.average(rank, usage)
@@ -188,16 +205,20 @@ def main():
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--init", help="weights to start from")
     parser.add_argument(
-        "--phases", type=int, nargs=2, default=[0, len(CURRICULUM)], metavar=("FIRST", "END"), help="half-open"
+        "--phases", type=int, nargs=2, default=[0, 99], metavar=("FIRST", "END"), help="half-open"
     )
+    parser.add_argument("--layers", type=int, default=8, help="of a new model")
+    parser.add_argument("--tasks", nargs="*", default=[], choices=TASKS, help="with another curriculum")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the steps of every phase")
     options = parser.parse_args()
 
     os.makedirs(options.out, exist_ok=True)
     torch.manual_seed(options.seed)
-    model = read_weights(options.init) if options.init else Model(Config(len(VOCABULARY)))
-    phases = CURRICULUM[slice(*options.phases)]
+    words = VOCABULARY if {"hop", "list"} & set(options.tasks) else COMMON_WORDS
+    model = read_weights(options.init) if options.init else Model(Config(len(words), layers=options.layers))
+    phases = (FURTHER_CURRICULUM if options.tasks else CURRICULUM)[slice(*options.phases)]
     for phase in phases:
+        phase.mix.tasks = tuple(options.tasks)
         phase.steps = max(1, round(phase.steps * options.scale))
     team = Team(options.processes, sum(p.numel() for p in model.parameters()))
     mp.start_processes(

@@ -32,7 +32,7 @@ def write_weights(path, model):
     for name, p in model.named_parameters():
         tensors.append([name, list(p.shape), offset])
         offset += p.numel()
-    text = json.dumps({"cfg": config, "vocab": VOCABULARY, "tensors": tensors}).encode()
+    text = json.dumps({"cfg": config, "vocab": VOCABULARY[: c.vocabulary], "tensors": tensors}).encode()
     text += b" " * (-(len(MAGIC) + 4 + len(text)) % ALIGNMENT)
     with open(path, "wb") as file:
         file.write(MAGIC + struct.pack("<I", len(text)) + text)
@@ -48,7 +48,7 @@ def read_weights(path):
     start = 8 + struct.unpack("<I", data[4:8])[0]
     header = json.loads(data[8:start])
     c = header["cfg"]
-    if header["vocab"] != VOCABULARY or c["hd"] != HEAD_SIZE:
+    if header["vocab"] != VOCABULARY[: c["V"]] or c["hd"] != HEAD_SIZE:
         raise ValueError(f"{path} has another vocabulary or head size")
     model = Model(Config(c["V"], c["d"], c["L"], c["H"], c["KV"], c["ff"], c["theta"]))
     parameters = dict(model.named_parameters())

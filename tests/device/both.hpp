@@ -272,6 +272,7 @@ struct both {
     CHECK(chosen->max_kept == plan.group[group].max_kept);
     device_selection const got = selection_of(run, group);
     CHECK(got.counts.kept == expected->kept);
+    CHECK(got.counts.rows == expected->kept);
     CHECK(got.counts.windows == expected->windows);
     CHECK(got.slots == slots_of(*expected));
     CHECK(got.windows == windows_of(*expected));

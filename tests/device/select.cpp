@@ -58,6 +58,7 @@ struct settings {
   int heads = 2;
   wkv::head_merge merge = wkv::head_merge::at_windows;
   wkv::layer_merge layer_merge = wkv::layer_merge::first;
+  wkv::head_reduction reduction = wkv::head_reduction::mean;
   wkv::top_windows selector{};
 };
 
@@ -66,10 +67,10 @@ template <class Pooling, class Windows, class WindowScorer>
 void check(settings const& s, Pooling const& pooling, Windows const& windows, WindowScorer const& scorer,
            numbers kind, unsigned seed = 1) {
   CAPTURE(s.review, s.suffix, s.budget, s.counts_suffix, s.layers, s.heads, static_cast<int>(s.merge),
-          static_cast<int>(s.layer_merge), static_cast<int>(s.selector.rule), s.selector.sinks,
-          s.selector.range_count, static_cast<int>(kind));
+          static_cast<int>(s.layer_merge), static_cast<int>(s.reduction), static_cast<int>(s.selector.rule),
+          s.selector.sinks, s.selector.range_count, static_cast<int>(kind));
   wkv::scoring<wkv::external_scores, Pooling, Windows, WindowScorer> const scoring{
-      s.suffix, {s.heads}, pooling, windows, scorer, s.merge, s.layer_merge};
+      s.suffix, {s.heads}, pooling, windows, scorer, s.merge, s.layer_merge, s.reduction};
   auto const method = method_of(scoring)
                           .with_budget_shape(wkv::uniform_budget{s.counts_suffix})
                           .with_budget(s.budget)
@@ -87,13 +88,16 @@ void check(settings const& s, Pooling const& pooling, Windows const& windows, Wi
 settings random_settings(random_source& random) {
   settings s;
   s.review = random.between(1, 400);
-  s.suffix = random.between(1, 6);
+  s.suffix = random.between(0, 6);  // scores that need no queries need no suffix
   s.counts_suffix = random.below(2) == 0;
   s.budget = random.below(6) == 0 ? 1 : random.between(1, s.review + 2);
   s.layers = random.between(1, 3);
   s.heads = random.between(1, 3);
   s.merge = random.below(2) == 0 ? wkv::head_merge::at_tokens : wkv::head_merge::at_windows;
   s.layer_merge = static_cast<wkv::layer_merge>(random.below(3));
+  if (s.merge == wkv::head_merge::at_windows) {
+    s.reduction = static_cast<wkv::head_reduction>(random.below(3));
+  }
   s.selector.rule = random.below(2) == 0 ? fill::within_budget : fill::drop_whole_windows;
   s.selector.sinks = random.below(3) == 0 ? random.below(10) : 0;
   return s;

@@ -5,5 +5,7 @@
 #include "any_cache.cpp"
 #include "compact.cpp"
 #include "compress.cpp"
+#include "lists.cpp"
 #include "score.cpp"
+#include "scorers.cpp"
 #include "select.cpp"

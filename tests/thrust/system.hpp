@@ -127,6 +127,11 @@ struct resident_plane {
   }
 };
 
+template <class T>
+std::vector<T> copied(T const* data, int count) {
+  return {data, data + count};
+}
+
 /// The bits of floats, so that NaN equals NaN and -0 differs from 0.
 inline std::vector<std::uint32_t> bits(std::vector<float> const& values) {
   std::vector<std::uint32_t> all;
@@ -184,19 +189,24 @@ struct both {
     CHECK(got->group == group);
     CHECK(got->tokens == plan.prompt.tokens);
     CHECK(got->max_kept == plan.group[group].max_kept);
+    CHECK(got->max_rows == plan.group[group].max_rows);
+    REQUIRE(got->lists == expected->lists);
     wkv::selection_counts const counts = fetch(got->counts, 1)[0];
     REQUIRE(counts.kept == expected->kept);
     REQUIRE(counts.windows == expected->windows);
-    CHECK(fetch(got->slots, counts.kept) == slots_of(*expected));
+    REQUIRE(counts.rows == expected->rows());
+    CHECK(fetch(got->slots, counts.rows) == copied(expected->slots, counts.rows));
     CHECK(fetch(got->window_ids, counts.windows) == windows_of(*expected));
+    CHECK(fetch(got->offsets, got->lists + 1) == copied(expected->offsets, got->lists + 1));
+    CHECK(fetch(got->window_offsets, got->lists + 1) == copied(expected->window_offsets, got->lists + 1));
     if (expected->retained == expected->retained) {
       CHECK(counts.retained == Approx(expected->retained).epsilon(1e-5).margin(1e-7));
     } else {
       CHECK(counts.retained != counts.retained);
     }
     if (plan.group[group].keeps_all == 0) {
-      std::vector<float> const ranked(host.window_scores(), host.window_scores() + plan.windows);
-      CHECK(bits(fetch(run.window_scores(group), plan.windows)) == bits(ranked));
+      int const all = plan.lists * plan.windows;
+      CHECK(bits(fetch(run.window_scores(group), all)) == bits(copied(host.window_scores(), all)));
     }
     return *expected;
   }

@@ -89,6 +89,7 @@ void record_compaction(Run& run, int layer, deferred_selection const& chosen, Kv
   state.storage = storage_of(kv);
   state.is_compacted = true;
   state.length = chosen.max_kept;
+  state.rows = chosen.max_rows;
 }
 
 /// The compressions of one batch.

@@ -290,6 +290,13 @@ status score(cuda_executor<HeadDims> const& on, cuda_compression<Method>& run, i
   return batch.launch();
 }
 
+/// The same of a view's keys.
+template <class HeadDims, class Method, class QueryPlane, class KeyPlane, class ValuePlane>
+status score(cuda_executor<HeadDims> const& on, cuda_compression<Method>& run, int layer,
+             suffix_queries<QueryPlane> const& source, kv_view<KeyPlane, ValuePlane> const& kv) {
+  return score(on, run, layer, source, kv.keys);
+}
+
 /// Queues the scoring of one layer from the softmax rows of the engine's own attention (device memory).
 template <class HeadDims, class Method>
 status score(cuda_executor<HeadDims> const& on, cuda_compression<Method>& run, int layer,

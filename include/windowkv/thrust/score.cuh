@@ -284,20 +284,16 @@ void merge_scores(thrust_executor<Policy> const& on, plan_data const& p, score_m
                   int heads, ScoreOf const& score_of) {
   for_each_index(on, p.review, merge_token<ScoreOf>{score_of, merger, heads, p.lists});
 }
-/// The same for a fold's scores, weighted where the scorer says so.
-template <class Policy, class TokenScorer, class Source, class Kv, class ScoreOf>
+/// The same for a fold's scores, weighted by memory.row_scores where the scorer says so.
+template <class Policy, class TokenScorer, class ScoreOf>
 void merge_folds(thrust_executor<Policy> const& on, plan_data const& p, TokenScorer const& scorer,
-                 Source const& source, Kv const& kv, thrust_memory const& memory, score_merger const& merger,
-                 ScoreOf const& score_of) {
+                 thrust_memory const& memory, score_merger const& merger, ScoreOf const& score_of) {
   if constexpr (is_value_weighted_v<TokenScorer>) {
-    find_row_scores(on, p, scorer.weight_of, rows_of(p, layer, source, kv), memory);
     merge_scores(on, p, merger, p.shape.query_heads,
                  weighted_score<ScoreOf>{score_of, scorer.epsilon, memory.row_scores, p.review,
                                          p.shape.query_heads / p.shape.kv_heads});
   } else {
     static_cast<void>(scorer);
-    static_cast<void>(source);
-    static_cast<void>(kv);
     static_cast<void>(memory);
     merge_scores(on, p, merger, p.shape.query_heads, score_of);
   }
@@ -321,16 +317,21 @@ status score_with(thrust_executor<Policy> const& on, thrust_compression<Method>&
     find_row_scores(on, p, scorer, rows_of(p, layer, source, kv), memory);
     merge_scores(on, p, merger, p.shape.kv_heads,
                  score_as_given{{memory.row_scores, p.shape.kv_heads, p.review, p.review}});
-  } else if constexpr (std::is_same_v<Source, attention_rows>) {
-    merge_folds(on, p, scorer, source, kv, memory, merger,
-                score_of_rows<token_scorer>{resident<space>(scorer), source, observers_of(p)});
   } else {
-    using logits = query_logits<typename Source::query_plane, std::decay_t<decltype(kv.keys)>>;
-    logits const logit_of(p, source.queries, kv.keys);
-    find_softmax(on, p, logit_of, source.log_sum_exp, memory);
-    merge_folds(on, p, scorer, source, kv, memory, merger,
-                score_of_keys<token_scorer, logits>{resident<space>(scorer), logit_of, memory.partial_max,
-                                                    memory.partial_sum});
+    if constexpr (is_value_weighted_v<token_scorer>) {
+      find_row_scores(on, p, scorer.weight_of, rows_of(p, layer, source, kv), memory);
+    }
+    if constexpr (std::is_same_v<Source, attention_rows>) {
+      merge_folds(on, p, scorer, memory, merger,
+                  score_of_rows<token_scorer>{resident<space>(scorer), source, observers_of(p)});
+    } else {
+      using logits = query_logits<typename Source::query_plane, std::decay_t<decltype(kv.keys)>>;
+      logits const logit_of(p, source.queries, kv.keys);
+      find_softmax(on, p, logit_of, source.log_sum_exp, memory);
+      merge_folds(on, p, scorer, memory, merger,
+                  score_of_keys<token_scorer, logits>{resident<space>(scorer), logit_of, memory.partial_max,
+                                                      memory.partial_sum});
+    }
   }
   return {};
 }

@@ -70,7 +70,7 @@ void test_plan() {
   options.layers_per_group = 2;
   planned const by_default = plan(options, 4, 1000);
   expect_number(by_default.code, windowkv_ok, by_default.error);
-  expect_number(by_default.suffix, 16, "suffix of the default method");
+  expect_number(by_default.suffix, 8, "suffix of the default method");
   expect(by_default.needs_queries == flags{1, 1, 1, 1, 9, 9, 9, 9}, "every layer votes");
   expect(by_default.max_kept[0] + by_default.max_kept[2] == 200 && by_default.max_kept[0] > 100 &&
              by_default.max_kept[0] == by_default.max_kept[1] && by_default.max_kept[4] == 9,

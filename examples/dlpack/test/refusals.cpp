@@ -148,8 +148,8 @@ void test_missing_queries() {
                  [](call& c) { c.query_list[3] = nullptr; });
   expect_refusal(missing, "layer 0 queries: tensor: must be given: this layer is scored",
                  [](call& c) { c.cache.queries = nullptr; });
-  expect_refusal(missing, "layer 2: queries.slots (suffix rows): got 15, must be at least 16",
-                 [](call& c) { c.query(2).shape[2] = 15; });
+  expect_refusal(missing, "layer 2: queries.slots (suffix rows): got 7, must be at least 8",
+                 [](call& c) { c.query(2).shape[2] = 7; });
 
   // A sequence that needs none, and would be moved away from its padding, does not move before the others are
   // decided.

@@ -59,8 +59,9 @@ namespace {
 wkv::status show() {
   constexpr int tokens = 48, heads = 2, dim = 8;
   std::vector<float> keys(tokens * heads * dim, 1.f), values(keys);
+  auto const all_values = wkv::slot_head_dim(values.data(), tokens, heads, dim);
   auto const enlarge = [&](int head, int token) {
-    for (int d = 0; d < dim; ++d) values[std::size_t((token * heads + head) * dim + d)] = 3.f;
+    for (int d = 0; d < dim; ++d) *all_values.address(token, head, d) = 3.f;
   };
   for (int token : {20, 21, 40}) enlarge(0, token);
   enlarge(1, 33);
@@ -68,13 +69,12 @@ wkv::status show() {
   WINDOWKV_TRY_ASSIGN(plan, wkv::make_plan(curd_kv().with_budget(10), wkv::model_shape{1, 4, heads, dim},
                                            wkv::prompt{tokens, wkv::task::localization}));
   wkv::owned_workspace const memory(plan.workspace_bytes);
-  WINDOWKV_TRY_ASSIGN(report,
-                      wkv::compress(
-                          wkv::host_executor{}, plan, memory.get(), [](int) { return wkv::no_queries{}; },
-                          [&](int) {
-                            return wkv::kv_view{wkv::slot_head_dim(keys.data(), tokens, heads, dim),
-                                                wkv::slot_head_dim(values.data(), tokens, heads, dim)};
-                          }));
+  WINDOWKV_TRY_ASSIGN(
+      report, wkv::compress(
+                  wkv::host_executor{}, plan, memory.get(), [](int) { return wkv::no_queries{}; },
+                  [&](int) {
+                    return wkv::kv_view{wkv::slot_head_dim(keys.data(), tokens, heads, dim), all_values};
+                  }));
   for (int head = 0; head < heads; ++head) {
     wkv::slot_list const kept = report.group[0].list(head);
     std::printf("head %d keeps", head);

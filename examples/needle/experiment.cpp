@@ -3,24 +3,21 @@
 #include "experiment.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "kv_cache.hpp"
 #include "methods.hpp"
+#include "parallel.hpp"
+#include "trial.hpp"
 
 namespace needle {
 namespace {
@@ -52,146 +49,94 @@ std::vector<variant> variants_of(options const& o) {
   return all;
 }
 
-int kept_tokens(double budget, int tokens) {
-  constexpr int fewest = suffix_tokens + 4;
-  return std::min(tokens, std::max(fewest, static_cast<int>(std::lround(budget * tokens))));
-}
-
-/// Greedy decoding on a compressed cache. The prompt's last token is taken out of the cache and fed again, so
-/// that the first word of the answer, too, is read from what was kept. Stops after `most` tokens or before
-/// `stop`.
-std::vector<int> decode_answer(model const& lm, std::vector<int> const& prompt, int most, int stop,
-                               kv_cache& cache) {
-  cache.drop_last();
-  std::vector<int> answer;
-  int token = prompt.back();
-  for (int position = static_cast<int>(prompt.size()) - 1; static_cast<int>(answer.size()) < most;
-       ++position) {
-    token = best_token(lm.decode(token, position, cache));
-    if (token == stop) break;
-    answer.push_back(token);
-  }
-  return answer;
-}
-
-constexpr int no_stop = -1;
-
 /// What one variant did to one document.
 struct outcome {
   bool is_correct = false;
   double kept_tokens = 0, bytes_before = 0, bytes_after = 0, compress_ms = 0, decode_ms = 0;
 };
 
-/// The prompt's uncompressed cache and the queries its layers saw: prefilled once, then compressed by every
-/// method in turn. A layer's compression never reaches back into prefill, so replaying it gives the same rows
-/// as compressing on the way (which answer_question does).
-struct prefilled_prompt {
-  prefilled_prompt(model const& lm, std::vector<int> const& prompt, int answer_tokens)
-      : cache(lm.config(), static_cast<int>(prompt.size()) + answer_tokens) {
-    auto const count = static_cast<std::ptrdiff_t>(suffix_tokens) * lm.config().query_width();
-    lm.prefill(prompt, cache, suffix_tokens,
-               [&](int, float const* queries) { suffix_queries.emplace_back(queries, queries + count); });
-  }
-  kv_cache cache;
-  std::vector<std::vector<float>> suffix_queries;  // of each layer
-};
-
 outcome try_variant(model const& lm, document const& doc, task_kind task, prefilled_prompt const& prefilled,
                     variant const& v) {
   int const tokens = static_cast<int>(doc.prompt.size()), answer_tokens = static_cast<int>(doc.answer.size());
   auto const method = make_compressor(v.method, lm.config(), {tokens, kept_tokens(v.budget, tokens), task});
-  kv_cache cache = prefilled.cache;
+  kv_cache cache = prefilled.cache();
   outcome result;
   result.bytes_before = static_cast<double>(cache.bytes());
 
   stopwatch const compression;
   for (int layer = 0; layer < lm.config().layers; ++layer)
-    method->layer_done(layer, prefilled.suffix_queries[static_cast<std::size_t>(layer)].data(), cache);
+    method->layer_done(layer, prefilled.queries(layer), cache);
   result.compress_ms = compression.ms();
   result.bytes_after = static_cast<double>(cache.bytes());
   result.kept_tokens = cache.mean_length();
 
   stopwatch const decoding;
+  constexpr int no_stop = -1;
   result.is_correct = decode_answer(lm, doc.prompt, answer_tokens, no_stop, cache) == doc.answer;
   result.decode_ms = decoding.ms() / answer_tokens;
   return result;
 }
 
-/// Documents of one context length and value length.
+/// Documents of one task, context length and value length.
 struct cell {
+  task_kind task;
   int context;
-  int values;
+  int values;  ///< 0 where the task has no digits
 };
 
-std::vector<cell> cells_of(options const& o) {
-  std::vector<cell> all;
-  for (int context : o.contexts) {
-    if (o.task == task_kind::city)
-      all.push_back({context, 0});
-    else
-      for (int values : o.values) all.push_back({context, values});
+bool has_words_for(document_writer const& writer, task_kind task) {
+  random_source random(0);
+  try {
+    writer.write(task, random, 256, 4, .5);
+    return true;
+  } catch (std::runtime_error const&) {
+    return false;
   }
+}
+
+std::vector<cell> cells_of(document_writer const& writer, options const& o) {
+  std::vector<task_kind> tasks = o.tasks;
+  if (o.all_tasks) {
+    tasks.assign(all_tasks.begin(), all_tasks.end());
+    tasks.erase(std::remove_if(tasks.begin(), tasks.end(),
+                               [&](task_kind task) { return !has_words_for(writer, task); }),
+                tasks.end());
+  }
+  std::vector<cell> all;
+  for (task_kind const task : tasks)
+    for (int const context : o.contexts) {
+      if (!has_digits(task)) all.push_back({task, context, 0});
+      for (int const values : o.values)
+        if (has_digits(task)) all.push_back({task, context, values});
+    }
   return all;
 }
 
-/// One seed per document, so that a document does not depend on which others are written (splitmix64).
-std::uint64_t document_seed(std::uint64_t seed, cell const& c, int index) {
-  std::uint64_t x = seed;
-  for (int part : {c.context, c.values, index}) {
-    x += 0x9e3779b97f4a7c15u * (static_cast<std::uint64_t>(part) + 1);
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    x ^= x >> 31;
-  }
-  return x;
-}
-
 document write_document(document_writer const& writer, options const& o, cell const& c, int index) {
-  random_source random(document_seed(o.seed, c, index));
-  if (o.task == task_kind::city) return writer.city(random, c.context);
-  return writer.needle(random, c.context, c.values, (depth_bin(index) + .5) / depth_bins);
-}
-
-/// Calls work(0) ... work(count - 1), each once, on several threads.
-template <class Work>
-void run_in_parallel(int threads, std::size_t count, Work const& work) {
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr failure;
-  auto const worker = [&] {
-    for (std::size_t i = next++; i < count; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        std::lock_guard<std::mutex> const lock(mutex);
-        failure = std::current_exception();
-        next = count;
-      }
-    }
-  };
-  std::vector<std::thread> others;
-  for (int t = 1; t < threads; ++t) others.emplace_back(worker);
-  worker();
-  for (std::thread& other : others) other.join();
-  if (failure) std::rethrow_exception(failure);
+  random_source random(document_seed(o.seed, c.context, c.values, index));
+  return writer.write(c.task, random, c.context, c.values, (depth_bin(index) + .5) / depth_bins);
 }
 
 measurement sum_up(variant const& v, cell const& c, std::vector<outcome const*> const& outcomes) {
   measurement m;
   m.method = v.method;
   m.budget = v.budget;
+  m.task = c.task;
   m.context = c.context;
   m.values = c.values;
+  m.compress_ms = outcomes[0]->compress_ms;
+  m.decode_ms_per_token = outcomes[0]->decode_ms;
   double const share = 1.0 / static_cast<double>(outcomes.size());
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     outcome const& o = *outcomes[i];
     m.total.add(o.is_correct);
-    if (c.values != 0) m.by_depth[static_cast<std::size_t>(depth_bin(static_cast<int>(i)))].add(o.is_correct);
+    if (c.task == task_kind::needle)
+      m.by_depth[static_cast<std::size_t>(depth_bin(static_cast<int>(i)))].add(o.is_correct);
     m.kept_tokens += o.kept_tokens * share;
     m.bytes_before += o.bytes_before * share;
     m.bytes_after += o.bytes_after * share;
-    m.compress_ms += o.compress_ms * share;
-    m.decode_ms_per_token += o.decode_ms * share;
+    m.compress_ms = std::min(m.compress_ms, o.compress_ms);
+    m.decode_ms_per_token = std::min(m.decode_ms_per_token, o.decode_ms);
   }
   return m;
 }
@@ -220,16 +165,16 @@ std::string read_text(std::string const& path) {
 
 std::vector<measurement> run_experiment(model const& lm, tokenizer const& words, options const& o) {
   document_writer const writer(words);
-  std::vector<cell> const cells = cells_of(o);
+  std::vector<cell> const cells = cells_of(writer, o);
   std::vector<variant> const variants = variants_of(o);
   auto const per_cell = static_cast<std::size_t>(o.documents);
   std::vector<std::vector<outcome>> outcomes(cells.size() * per_cell);  // [cell, document][variant]
 
-  int const available = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  run_in_parallel(o.threads > 0 ? o.threads : available, outcomes.size(), [&](std::size_t i) {
-    document const doc = write_document(writer, o, cells[i / per_cell], static_cast<int>(i % per_cell));
+  run_in_parallel(o.threads, outcomes.size(), [&](std::size_t i) {
+    cell const& c = cells[i / per_cell];
+    document const doc = write_document(writer, o, c, static_cast<int>(i % per_cell));
     prefilled_prompt const prefilled(lm, doc.prompt, static_cast<int>(doc.answer.size()));
-    for (variant const& v : variants) outcomes[i].push_back(try_variant(lm, doc, o.task, prefilled, v));
+    for (variant const& v : variants) outcomes[i].push_back(try_variant(lm, doc, c.task, prefilled, v));
   });
 
   std::vector<measurement> measurements;
@@ -246,13 +191,14 @@ std::vector<reply> answer_question(model const& lm, tokenizer const& words, opti
   constexpr int most_answer_tokens = 16;
   std::vector<int> const prompt = prompt_of(words, read_text(o.document), o.question);
   int const tokens = static_cast<int>(prompt.size());
+  if (tokens < suffix_tokens) throw std::runtime_error("text and question are too short to compress");
   std::vector<reply> replies;
   for (variant const& v : variants_of(o)) {
     auto const method =
-        make_compressor(v.method, lm.config(), {tokens, kept_tokens(v.budget, tokens), o.task});
+        make_compressor(v.method, lm.config(), {tokens, kept_tokens(v.budget, tokens), o.tasks[0]});
     kv_cache cache(lm.config(), tokens + most_answer_tokens);
-    lm.prefill(prompt, cache, suffix_tokens,
-               [&](int layer, float const* queries) { method->layer_done(layer, queries, cache); });
+    lm.prefill(prompt, cache,
+               [&](int layer, layer_queries const& queries) { method->layer_done(layer, queries, cache); });
     double const kept = cache.mean_length();
     std::vector<int> const answer = decode_answer(lm, prompt, most_answer_tokens, words.token("."), cache);
     replies.push_back({v.method, v.budget, words.decode(answer), kept, tokens});

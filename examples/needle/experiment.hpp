@@ -29,15 +29,17 @@ struct score {
   double accuracy() const { return documents == 0 ? 0 : static_cast<double>(correct) / documents; }
 };
 
-/// What one method did with one budget to the documents of one context length and value length. The
-/// quantities below the scores are means over the documents.
+/// What one method did with one budget to the documents of one task, context length and value length. The
+/// quantities below the scores are means over the documents, the times the least of any: documents of a cell
+/// are alike, and a machine does other things, too.
 struct measurement {
   std::string method;
   double budget = 1;  ///< 1 for the full cache
+  task_kind task = task_kind::needle;
   int context = 0;
-  int values = 0;  ///< digits; 0 for the city task
+  int values = 0;  ///< digits; 0 for tasks without
   score total;
-  std::array<score, depth_bins> by_depth;  ///< empty for the city task
+  std::array<score, depth_bins> by_depth;  ///< empty but for the needle task
   double kept_tokens = 0;                  ///< per layer
   double bytes_before = 0;
   double bytes_after = 0;
@@ -45,7 +47,7 @@ struct measurement {
   double decode_ms_per_token = 0;
 };
 
-/// Ordered by context, value length, method, budget. All but the times are the same for any number of
+/// Ordered by task, context, value length, method, budget. All but the times are the same for any number of
 /// threads.
 std::vector<measurement> run_experiment(model const& lm, tokenizer const& words, options const& o);
 

@@ -7,9 +7,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
-#include <sstream>
 #include <string>
 #include <vector>
+
+#include "svg.hpp"
 
 namespace needle {
 namespace {
@@ -22,6 +23,17 @@ constexpr int panel_title = 38;
 constexpr int tick_space = 40;
 constexpr int right_margin = 84;
 constexpr int bottom_margin = 30;
+
+bool asks_for_one_fact(options const& o) {
+  return !o.all_tasks && o.tasks == std::vector<task_kind>{task_kind::needle};
+}
+
+std::string task_names(options const& o) {
+  if (o.all_tasks) return "all tasks of the model";
+  std::string names;
+  for (task_kind const task : o.tasks) names += (names.empty() ? "" : ", ") + std::string(name_of(task));
+  return names;
+}
 
 struct colour {
   double red, green, blue;
@@ -40,44 +52,6 @@ std::string colour_of(double accuracy) {
                 mix(stops[i].green, stops[i + 1].green), mix(stops[i].blue, stops[i + 1].blue));
   return text;
 }
-
-std::string percent(double fraction) { return std::to_string(std::lround(100 * fraction)); }
-
-std::string budget_text(double budget) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", std::round(budget * 1000) / 10);
-  return text;
-}
-
-class svg {
- public:
-  svg(int width, int height) {
-    out_ << "<svg xmlns='http://www.w3.org/2000/svg' width='" << width << "' height='" << height
-         << "' viewBox='0 0 " << width << ' ' << height
-         << "' font-family='Helvetica, Arial, sans-serif' fill='#222'>\n"
-         << "<rect width='100%' height='100%' fill='#fff'/>\n";
-  }
-  void rectangle(double x, double y, double width, double height, std::string const& fill) {
-    out_ << "<rect x='" << x << "' y='" << y << "' width='" << width << "' height='" << height << "' fill='"
-         << fill << "'/>\n";
-  }
-  void text(double x, double y, int size, char const* anchor, std::string const& content,
-            char const* style = "") {
-    out_ << "<text x='" << x << "' y='" << y << "' font-size='" << size << "' text-anchor='" << anchor << "' "
-         << style << '>' << content << "</text>\n";
-  }
-  void upright_text(double x, double y, int size, std::string const& content) {
-    out_ << "<text transform='translate(" << x << ' ' << y << ") rotate(-90)' font-size='" << size
-         << "' text-anchor='middle' fill='#555'>" << content << "</text>\n";
-  }
-  std::string finish() { return out_.str() + "</svg>\n"; }
-
- private:
-  std::ostringstream out_;
-};
-
-constexpr char const* bold = "font-weight='bold'";
-constexpr char const* grey = "fill='#555'";
 
 /// Scores of one method and budget at one context length, over all value lengths.
 struct column {
@@ -106,7 +80,7 @@ struct page {
     auto const contexts = static_cast<int>(o.contexts.size());
     cell_width = std::max(34, 110 / contexts);
     map_width = cell_width * contexts;
-    depth_rows = o.task == task_kind::needle ? depth_bins : 1;
+    depth_rows = asks_for_one_fact(o) ? depth_bins : 1;
     map_height = (depth_rows == 1 ? 5 : 1) * cell_height * depth_rows;
     width = std::max(700, left_margin + columns * (map_width + panel_gap) - panel_gap + right_margin);
     height = top_margin + rows * row_height() + bottom_margin - (tick_space - 24);
@@ -180,14 +154,13 @@ void draw_colour_bar(svg& picture, page const& p) {
 }
 
 std::string title(options const& o) {
-  return o.task == task_kind::needle ? "Needle in a haystack with a compressed KV cache"
-                                     : "The most visited city with a compressed KV cache";
+  return asks_for_one_fact(o) ? "Needle in a haystack with a compressed KV cache"
+                              : "Answers from a compressed KV cache";
 }
 
 std::string subtitle(options const& o) {
-  if (o.task == task_kind::city) {
-    return "24 visits among filler; " + std::to_string(o.documents) + " documents per context length";
-  }
+  if (!asks_for_one_fact(o))
+    return task_names(o) + "; " + std::to_string(o.documents) + " documents per task and context length";
   std::string digits;
   for (std::size_t i = 0; i < o.values.size(); ++i)
     digits += (i == 0 ? "" : i + 1 == o.values.size() ? " and " : ", ") + std::to_string(o.values[i]);

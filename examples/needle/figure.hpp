@@ -14,4 +14,7 @@ namespace needle {
 /// across and depth of the fact down, averaged over the value lengths.
 std::string draw_heat_maps(options const& o, std::vector<measurement> const& measurements);
 
+/// An SVG picture: exact answers over the budget, a line per method, averaged over everything else.
+std::string draw_curves(options const& o, std::vector<measurement> const& measurements);
+
 }  // namespace needle

@@ -26,11 +26,15 @@ void run(needle::options const& o) {
     return;
   }
   std::vector<needle::measurement> const measurements = needle::run_experiment(lm, words, o);
-  needle::print_tables(o, measurements);
+  needle::print_tables(measurements);
   if (!o.json.empty()) needle::write_file(o.json, needle::to_json(o, measurements));
   if (!o.figure.empty()) {
     needle::write_file(o.figure, needle::draw_heat_maps(o, measurements));
-    std::printf("\nHeat map of context length by depth: %s\n", o.figure.c_str());
+    std::printf("Heat map of context length by depth: %s\n", o.figure.c_str());
+  }
+  if (!o.curves.empty()) {
+    needle::write_file(o.curves, needle::draw_curves(o, measurements));
+    std::printf("Exact answers over the budget: %s\n", o.curves.c_str());
   }
 }
 

@@ -199,16 +199,29 @@ void model::embed(std::vector<int> const& tokens, int first_position, activation
   }
 }
 
-/// Normalises, projects, and rotates queries and keys.
+/// Normalises and projects.
 void model::project_qkv(layer_weights const& w, activations& a) const {
   model_config const& c = config();
   for (int t = 0; t < a.rows; ++t)
     rms_norm(a.stream.data() + size{t} * c.width, w.attention_norm, c.rms_eps,
              a.normed.data() + size{t} * c.width);
   linear(a.normed, w.qkv, a.rows, a.qkv);
+}
+
+void model::rotate_qk(activations& a) const {
+  model_config const& c = config();
   for (int t = 0; t < a.rows; ++t)
     rotate(a.qkv.data() + size{t} * c.qkv_width(), c.query_heads + c.kv_heads, c.head_dim,
            a.turns.data() + size{t} * c.head_dim);
+}
+
+/// [rows][Hq * D], without the keys and values between them.
+void model::copy_queries(activations const& a, std::vector<float>& to) const {
+  model_config const& c = config();
+  for (int t = 0; t < a.rows; ++t) {
+    float const* q = a.qkv.data() + size{t} * c.qkv_width();
+    std::copy(q, q + c.query_width(), to.data() + size{t} * c.query_width());
+  }
 }
 
 /// Appends the rows' keys and values to the cache.
@@ -309,26 +322,24 @@ std::vector<float> model::logits(activations& a) const {
   return out;
 }
 
-std::vector<float> model::prefill(std::vector<int> const& tokens, kv_cache& cache, int suffix,
+std::vector<float> model::prefill(std::vector<int> const& tokens, kv_cache& cache,
                                   layer_callback const& on_layer_done) const {
   model_config const& c = config();
   int const rows = static_cast<int>(tokens.size());
-  if (suffix > rows || rows > cache.capacity())
-    throw std::runtime_error("the prompt has " + std::to_string(rows) +
-                             " tokens: shorter than the suffix, or longer than the cache");
+  if (rows > cache.capacity())
+    throw std::runtime_error("the prompt has " + std::to_string(rows) + " tokens: more than the cache holds");
   activations a(c, rows);
   embed(tokens, 0, a);
-  std::vector<float> suffix_queries(static_cast<std::size_t>(suffix * c.query_width()));
+  std::vector<float> unrotated(a.count(c.query_width())), rotated(unrotated.size());
   for (int l = 0; l < c.layers; ++l) {
     layer_weights const& w = weights_.layers[static_cast<std::size_t>(l)];
     project_qkv(w, a);
+    copy_queries(a, unrotated);
+    rotate_qk(a);
+    copy_queries(a, rotated);
     store_rows(a, cache, l);
     attend_prompt(cache, l, a);
-    for (int s = 0; s < suffix; ++s) {
-      float const* q = a.qkv.data() + size{rows - suffix + s} * c.qkv_width();
-      std::copy(q, q + c.query_width(), suffix_queries.data() + size{s} * c.query_width());
-    }
-    on_layer_done(l, suffix_queries.data());
+    on_layer_done(l, {rows, c.query_width(), rotated.data(), unrotated.data()});
     finish_layer(w, a);
   }
   return logits(a);
@@ -340,6 +351,7 @@ std::vector<float> model::decode(int token, int position, kv_cache& cache) const
   for (int l = 0; l < config().layers; ++l) {
     layer_weights const& w = weights_.layers[static_cast<std::size_t>(l)];
     project_qkv(w, a);
+    rotate_qk(a);
     store_rows(a, cache, l);
     attend_cache(cache, l, a);
     finish_layer(w, a);

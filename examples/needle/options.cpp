@@ -71,18 +71,34 @@ std::vector<int> parse_integers(std::string const& option, std::string const& li
   });
 }
 
-task_kind parse_task(std::string const& text) {
-  if (text == "needle") return task_kind::needle;
-  if (text == "city") return task_kind::city;
-  throw usage_error("--task: expected needle or city, got \"" + text + "\"");
+std::vector<std::string> parse_methods(std::string const& option, std::string const& list) {
+  if (list == "all") return distinct_methods();
+  return parse_list(option, list, [&](std::string const& item) { return parse_method(option, item); });
+}
+
+task_kind parse_task(std::string const& option, std::string const& text) {
+  std::string names;
+  for (task_kind const task : all_tasks) {
+    if (text == name_of(task)) return task;
+    names += std::string(" ") + name_of(task);
+  }
+  throw usage_error(option + ": there is no task \"" + text + "\"; known: all" + names);
+}
+
+void set_tasks(std::string const& option, std::string const& list, options& o) {
+  o.all_tasks = list == "all";
+  if (!o.all_tasks)
+    o.tasks = parse_list(option, list, [&](std::string const& item) { return parse_task(option, item); });
 }
 
 void check(options const& o) {
   if (o.weights.empty()) throw usage_error("--weights is missing: this build has no default");
   if (o.document.empty() != o.question.empty())
     throw usage_error("--document and --question belong together");
-  if (!o.document.empty() && (!o.json.empty() || !o.figure.empty()))
-    throw usage_error("--json and --figure show many documents, not the one of --document");
+  if (!o.document.empty() && !(o.json + o.figure + o.curves).empty())
+    throw usage_error("--json, --figure and --curves show many documents, not the one of --document");
+  if (!o.document.empty() && (o.all_tasks || o.tasks.size() != 1))
+    throw usage_error("--document: one --task, which says what the question is like");
 }
 
 }  // namespace
@@ -101,17 +117,15 @@ options parse_options(std::vector<std::string> const& arguments) {
          o.budgets = parse_list(n, v, [&](text item) { return parse_fraction(n, item); });
        }},
       {"--values", [&](text n, text v) { o.values = parse_integers(n, v, 1, 12); }},
-      {"--task", [&](text, text v) { o.task = parse_task(v); }},
-      {"--methods",
-       [&](text n, text v) {
-         o.methods = parse_list(n, v, [&](text item) { return parse_method(n, item); });
-       }},
+      {"--task", [&](text n, text v) { set_tasks(n, v, o); }},
+      {"--methods", [&](text n, text v) { o.methods = parse_methods(n, v); }},
       {"--documents",
        [&](text n, text v) { o.documents = static_cast<int>(parse_integer(n, v, 1, 100000)); }},
       {"--seed",
        [&](text n, text v) { o.seed = static_cast<std::uint64_t>(parse_integer(n, v, 0, 2000000000)); }},
       {"--json", [&](text, text v) { o.json = v; }},
       {"--figure", [&](text, text v) { o.figure = v; }},
+      {"--curves", [&](text, text v) { o.curves = v; }},
       {"--threads", [&](text n, text v) { o.threads = static_cast<int>(parse_integer(n, v, 1, 1024)); }},
       {"--document", [&](text, text v) { o.document = v; }},
       {"--question", [&](text, text v) { o.question = v; }},
@@ -140,17 +154,22 @@ std::string help_text() {
       "the model\n"
       "answer from what is left, and counts the exact answers.\n"
       "\n"
-      "  --task needle|city      find one fact (needle), or count evidence all over the text (city) "
-      "[needle]\n"
+      "  --task NAME,...         needle: find one fact; pair: two; hop: a fact about somebody's friend; "
+      "list:\n"
+      "                          the places of one person; city: count evidence all over the text; all: "
+      "those\n"
+      "                          the model has words for [needle]\n"
       "  --context N,...         tokens of a document [512,1024]\n"
-      "  --values N,...          digits of a fact, needle task only [4,6,8]\n"
-      "  --budget F,...          fraction of the tokens kept per layer, the last 16 included [0.08,0.12]\n"
-      "  --methods NAME,...      see below [full,streaming,snapkv,paper-g1,paper-g8,default]\n"
-      "  --documents N           documents per context and value; they take turns at ten depths [50]\n"
+      "  --values N,...          digits of a fact, tasks needle, pair and hop [4,6,8]\n"
+      "  --budget F,...          fraction of the tokens kept per layer [0.08,0.12]\n"
+      "  --methods NAME,...      see below; all: one of each kind\n"
+      "                          [full,streaming-llm,snapkv,paper-g1,paper-g8,default]\n"
+      "  --documents N           per task, context and value; facts take turns at ten depths [50]\n"
       "  --seed N                of the documents [1]\n"
       "  --threads N             documents worked on at the same time [one per hardware thread]\n"
       "  --weights FILE          the model [the one that comes with the example]\n"
       "  --json FILE             writes all results\n"
+      "  --curves FILE           draws exact answers over the budget, a line per method (SVG)\n"
       "  --figure FILE           draws a heat map of context by depth per method (SVG)\n"
       "  --document FILE --question TEXT\n"
       "                          answers a question about your own text, in words that the model knows\n"

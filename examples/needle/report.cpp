@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "report.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <fstream>
@@ -22,13 +23,13 @@ std::string kibibytes(double bytes) {
 }
 
 void print_heading(bool has_depths) {
-  std::printf("%-20s %6s %6s", "method", "budget", "exact");
+  std::printf("%-18s %6s %6s", "method", "budget", "exact");
   if (has_depths) std::printf("  %-*s", 4 * depth_bins, " by depth, 5 % to 95 %");
   std::printf("  %6s %13s %9s %9s\n", "kept", "KiB", "compress", "decode");
 }
 
 void print_row(measurement const& m, bool has_depths) {
-  std::printf("%-20s %5.0f%% %5.0f%%", m.method.c_str(), 100 * m.budget, 100 * m.total.accuracy());
+  std::printf("%-18s %5.0f%% %5.0f%%", m.method.c_str(), 100 * m.budget, 100 * m.total.accuracy());
   if (has_depths) std::printf("  ");
   for (score const& s : m.by_depth) {
     if (!has_depths) continue;
@@ -42,8 +43,8 @@ void print_row(measurement const& m, bool has_depths) {
               m.decode_ms_per_token);
 }
 
-/// The mean over all contexts and value lengths (every cell has the same number of documents).
-std::vector<measurement> over_all_cells(std::vector<measurement> const& measurements, std::size_t variants) {
+/// The mean over several cells (every cell has the same number of documents).
+std::vector<measurement> over_cells(std::vector<measurement> const& measurements, std::size_t variants) {
   std::vector<measurement> means(measurements.begin(),
                                  measurements.begin() + static_cast<std::ptrdiff_t>(variants));
   for (std::size_t i = variants; i < measurements.size(); ++i) {
@@ -65,12 +66,20 @@ std::vector<measurement> over_all_cells(std::vector<measurement> const& measurem
   return means;
 }
 
+bool is_same_cell(measurement const& a, measurement const& b) {
+  return a.task == b.task && a.context == b.context && a.values == b.values;
+}
+
 std::size_t variants_per_cell(std::vector<measurement> const& measurements) {
   std::size_t count = 1;
-  while (count < measurements.size() && measurements[count].context == measurements[0].context &&
-         measurements[count].values == measurements[0].values)
-    ++count;
+  while (count < measurements.size() && is_same_cell(measurements[count], measurements[0])) ++count;
   return count;
+}
+
+void print_table(std::vector<measurement> const& rows) {
+  bool const has_depths = rows[0].task == task_kind::needle;
+  print_heading(has_depths);
+  for (measurement const& m : rows) print_row(m, has_depths);
 }
 
 // ---- JSON ---------------------------------------------------------------------------------------
@@ -98,32 +107,31 @@ std::string array(Items const& items, Format const& format) {
   return out + "]";
 }
 
-std::string task_name(options const& o) { return o.task == task_kind::needle ? "needle" : "city"; }
-
 /// The file's name without its folders: results do not depend on where the weights lie.
 std::string base_name(std::string const& path) { return path.substr(path.find_last_of("/\\") + 1); }
 
 std::string settings_json(options const& o) {
   auto const integer = [](int n) { return std::to_string(n); };
+  auto const name = [](task_kind task) { return quoted(name_of(task)); };
   std::ostringstream out;
-  out << "{\"task\": " << quoted(task_name(o)) << ", \"weights\": " << quoted(base_name(o.weights))
-      << ", \"contexts\": " << array(o.contexts, integer)
-      << ", \"values\": " << (o.task == task_kind::needle ? array(o.values, integer) : "null")
-      << ", \"budgets\": " << array(o.budgets, number) << ", \"methods\": " << array(o.methods, quoted)
-      << ", \"documents\": " << o.documents << ", \"seed\": " << o.seed << "}";
+  out << "{\"tasks\": " << (o.all_tasks ? quoted("all") : array(o.tasks, name))
+      << ", \"weights\": " << quoted(base_name(o.weights)) << ", \"contexts\": " << array(o.contexts, integer)
+      << ", \"values\": " << array(o.values, integer) << ", \"budgets\": " << array(o.budgets, number)
+      << ", \"methods\": " << array(o.methods, quoted) << ", \"documents\": " << o.documents
+      << ", \"seed\": " << o.seed << "}";
   return out.str();
 }
 
 std::string result_json(options const& o, measurement const& m) {
   auto const accuracy = [](score const& s) { return s.documents == 0 ? "null" : number(s.accuracy()); };
-  bool const is_needle = o.task == task_kind::needle;
   std::ostringstream out;
-  out << "{\"task\": " << quoted(task_name(o)) << ", \"weights\": " << quoted(base_name(o.weights))
-      << ", \"context\": " << m.context << ", \"values\": " << (is_needle ? std::to_string(m.values) : "null")
+  out << "{\"task\": " << quoted(name_of(m.task)) << ", \"weights\": " << quoted(base_name(o.weights))
+      << ", \"context\": " << m.context
+      << ", \"values\": " << (has_digits(m.task) ? std::to_string(m.values) : "null")
       << ", \"budget\": " << number(m.budget) << ", \"method\": " << quoted(m.method)
       << ", \"documents\": " << m.total.documents << ", \"correct\": " << m.total.correct
       << ", \"accuracy\": " << number(m.total.accuracy())
-      << ", \"by_depth\": " << (is_needle ? array(m.by_depth, accuracy) : "[]")
+      << ", \"by_depth\": " << (m.task == task_kind::needle ? array(m.by_depth, accuracy) : "[]")
       << ", \"kept_tokens\": " << number(m.kept_tokens) << ", \"bytes_before\": " << number(m.bytes_before)
       << ", \"bytes_after\": " << number(m.bytes_after) << ", \"compress_ms\": " << number(m.compress_ms)
       << ", \"decode_ms_per_token\": " << number(m.decode_ms_per_token) << "}";
@@ -132,31 +140,32 @@ std::string result_json(options const& o, measurement const& m) {
 
 }  // namespace
 
-void print_tables(options const& o, std::vector<measurement> const& measurements) {
-  bool const has_depths = o.task == task_kind::needle;
+void print_tables(std::vector<measurement> const& measurements) {
   std::size_t const variants = variants_per_cell(measurements);
-  for (std::size_t i = 0; i < measurements.size(); ++i) {
-    measurement const& m = measurements[i];
-    if (i % variants == 0) {
-      std::printf("%s, %d tokens, %d documents", has_depths ? "needle" : "city", m.context,
-                  m.total.documents);
-      if (has_depths) std::printf(", facts of %d digits", m.values);
+  for (auto first = measurements.begin(); first != measurements.end();) {
+    auto const end_of_task =
+        std::find_if(first, measurements.end(), [&](measurement const& m) { return m.task != first->task; });
+    std::vector<measurement> const of_task(first, end_of_task);
+    for (auto row = first; row != end_of_task; row += static_cast<std::ptrdiff_t>(variants)) {
+      std::printf("%s, %d tokens, %d documents", name_of(row->task), row->context, row->total.documents);
+      if (has_digits(row->task)) std::printf(", facts of %d digits", row->values);
       std::printf("\n");
-      print_heading(has_depths);
+      print_table({row, row + static_cast<std::ptrdiff_t>(variants)});
+      std::printf("\n");
     }
-    print_row(m, has_depths);
-    if (i % variants == variants - 1) std::printf("\n");
+    if (of_task.size() > variants) {
+      std::printf("%s, all documents\n", name_of(of_task[0].task));
+      print_table(over_cells(of_task, variants));
+      std::printf("\n");
+    }
+    first = end_of_task;
   }
-  if (measurements.size() == variants) return;
-  std::printf("all documents\n");
-  print_heading(has_depths);
-  for (measurement const& m : over_all_cells(measurements, variants)) print_row(m, has_depths);
 }
 
 void print_replies(std::vector<reply> const& replies) {
-  std::printf("%-20s %6s %16s   %s\n", "method", "budget", "kept per layer", "answer");
+  std::printf("%-18s %6s %16s   %s\n", "method", "budget", "kept per layer", "answer");
   for (reply const& r : replies)
-    std::printf("%-20s %5.0f%% %8.1f of %4d   %s\n", r.method.c_str(), 100 * r.budget, r.kept_tokens,
+    std::printf("%-18s %5.0f%% %8.1f of %4d   %s\n", r.method.c_str(), 100 * r.budget, r.kept_tokens,
                 r.prompt_tokens, r.text.c_str());
 }
 

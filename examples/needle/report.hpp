@@ -10,12 +10,13 @@
 
 namespace needle {
 
-/// A table per context and value length on stdout, and one over all of them when there are several.
-void print_tables(options const& o, std::vector<measurement> const& measurements);
+/// A table per task, context and value length on stdout, and one over all of a task's when there are several.
+void print_tables(std::vector<measurement> const& measurements);
 
 void print_replies(std::vector<reply> const& replies);
 
-/// {"settings": {...}, "results": [{...}, ...]}, one result per context, value length, method and budget.
+/// {"settings": {...}, "results": [{...}, ...]}, one result per task, context, value length, method and
+/// budget.
 std::string to_json(options const& o, std::vector<measurement> const& measurements);
 
 /// Throws std::runtime_error where the file cannot be written.

@@ -59,9 +59,10 @@ bool verify_prompt(needle::model const& model, needle::json_value const& referen
   needle::kv_cache cache(config, count);
   std::map<int, std::vector<float>> sums;
   std::vector<float> const logits =
-      model.prefill(tokens, cache, suffix, [&](int layer, float const* queries) {
+      model.prefill(tokens, cache, [&](int layer, needle::layer_queries const& queries) {
         sums[layer] = sum_over_heads(
-            needle::suffix_attention(cache, layer, queries, suffix, config.query_heads), config.query_heads);
+            needle::suffix_attention(cache, layer, queries.last(suffix), suffix, config.query_heads),
+            config.query_heads);
       });
   good &= report("logits", largest_difference(logits, reference["last_logits"].floats()), 1e-2);
   for (auto const& [layer, values] : reference["obs16_sum_over_heads"].object())

@@ -62,9 +62,9 @@ void place_labels(std::vector<curve>& curves, double y_of_zero) {
   std::stable_sort(curves.begin(), curves.end(),
                    [](curve const& a, curve const& b) { return a.accuracy.back() > b.accuracy.back(); });
   double lowest = y_of_zero;
-  for (auto c = curves.rbegin(); c != curves.rend(); ++c) {
-    c->label_y = std::min(top + plot_height * (1 - c->accuracy.back()), lowest);
-    lowest = c->label_y - label_height;
+  for (std::size_t i = curves.size(); i-- > 0;) {
+    curves[i].label_y = std::min(top + plot_height * (1 - curves[i].accuracy.back()), lowest);
+    lowest = curves[i].label_y - label_height;
   }
   double highest = top;
   for (curve& c : curves) {
@@ -107,17 +107,18 @@ std::string draw_curves(options const& o, std::vector<measurement> const& measur
     picture.text(x_of(budget), top + plot_height + 18, 11, "middle", budget_text(budget) + " %", grey);
   picture.text(left + plot_width / 2, top + plot_height + 42, 12, "middle", "tokens kept per layer", grey);
 
-  for (auto c = curves.rbegin(); c != curves.rend(); ++c) {  // the best on top of the others
-    std::string const stroke = stroke_of(c->method);
-    bool const is_ours = c->method == "default";
+  for (std::size_t i = curves.size(); i-- > 0;) {  // the best on top of the others
+    curve const& c = curves[i];
+    std::string const stroke = stroke_of(c.method);
+    bool const is_ours = c.method == "default";
     std::vector<std::array<double, 2>> points;
     for (std::size_t b = 0; b < budgets.size(); ++b)
-      points.push_back({x_of(budgets[b]), y_of(c->accuracy[b])});
-    picture.line(points, stroke, is_ours ? 3 : 1.6, c->method == "full" ? "stroke-dasharray='4 4'" : "");
+      points.push_back({x_of(budgets[b]), y_of(c.accuracy[b])});
+    picture.line(points, stroke, is_ours ? 3 : 1.6, c.method == "full" ? "stroke-dasharray='4 4'" : "");
     for (auto const& point : points) picture.dot(point[0], point[1], is_ours ? 4 : 2.5, stroke);
     double const edge = left + plot_width;
-    picture.line({{edge + 4, points.back()[1]}, {edge + 18, c->label_y}}, stroke, .7);
-    picture.text(edge + 22, c->label_y + 4, 12, "start", c->method + " " + percent(c->accuracy.back()),
+    picture.line({{edge + 4, points.back()[1]}, {edge + 18, c.label_y}}, stroke, .7);
+    picture.text(edge + 22, c.label_y + 4, 12, "start", c.method + " " + percent(c.accuracy.back()),
                  ("fill='" + stroke + "'" + (is_ours ? " font-weight='bold'" : "")).c_str());
   }
   return picture.finish();

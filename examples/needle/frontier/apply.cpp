@@ -110,6 +110,7 @@ kv_cache prompt_under_study::compress_lists(settings const& s, Sharing const& sh
                                             int answer_tokens) {
   std::vector<float> const& scores = scores_for(s);
   std::vector<std::uint8_t> scorers;
+  scorers.reserve(static_cast<std::size_t>(config_.layers));
   for (int l = 0; l < config_.layers; ++l) scorers.push_back(l % s.group % s.every == 0 ? 1 : 0);
   using scoring = wkv::scoring<wkv::external_scores, any_pooling, wkv::fixed_windows, any_window>;
   scoring const how{s.suffix,

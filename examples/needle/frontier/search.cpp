@@ -21,7 +21,7 @@ struct change {
 std::string describe(configuration const& from, configuration const& to) {
   std::string text;
   for (auto const& [part, value] : to)
-    if (from.at(part) != value) text += (text.empty() ? "" : " ") + part + "=" + value;
+    if (from.at(part) != value) text.append(text.empty() ? "" : " ").append(part).append("=").append(value);
   return text.empty() ? "start" : text;
 }
 
@@ -55,8 +55,8 @@ std::vector<change> with_pairs(std::vector<change> singles, configuration const&
 
 }  // namespace
 
-search_result search(configuration start, std::vector<std::string> const& fixed, std::vector<study*> stages,
-                     int most_rounds) {
+search_result search(configuration const& start, std::vector<std::string> const& fixed,
+                     std::vector<study*> stages, int most_rounds) {
   constexpr std::size_t survivors[] = {10, 3, 1};
   constexpr double enough_errors = 1.5;
   search_result result{start, {}};

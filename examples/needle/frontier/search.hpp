@@ -29,7 +29,7 @@ struct search_result {
 /// documents, the best ten on the second's (more of them, other ones), and the best three, and all pairs of
 /// these, on the third's; it moves to the best when that is better by more than 1.5 standard errors there,
 /// and ends otherwise. `fixed` names parts that stay.
-search_result search(configuration start, std::vector<std::string> const& fixed, std::vector<study*> stages,
-                     int most_rounds);
+search_result search(configuration const& start, std::vector<std::string> const& fixed,
+                     std::vector<study*> stages, int most_rounds);
 
 }  // namespace needle

@@ -45,12 +45,10 @@ struct score_merger {
   bool is_last_layer;
   float scoring_layers;
 
-  /// Merges all heads' scores of one token: score_of(head) for the heads of the source, `lists` lists of
-  /// equally many heads.
+  /// Merges all heads' scores of one token: score_of(head) for the heads of the source, `per_list` for each
+  /// of the lists.
   template <class ScoreOf>
-  WINDOWKV_HD void merge_token(std::int64_t token, int source_heads, int lists,
-                               ScoreOf const& score_of) const {
-    int const per_list = source_heads / lists;
+  WINDOWKV_HD void merge_token(std::int64_t token, int per_list, int lists, ScoreOf const& score_of) const {
     float sum = 0.f;
     for (int list = 0; list < lists; ++list) {
       head_reducer reduced{reduction};
@@ -63,7 +61,7 @@ struct score_merger {
       }
       if (heads == head_merge::at_tokens) merge(scores[list * review + token], reduced.finish(per_list));
     }
-    merge_mass(token, sum / static_cast<float>(source_heads));
+    merge_mass(token, sum / static_cast<float>(per_list * lists));
   }
 
   /// The mean over all heads.

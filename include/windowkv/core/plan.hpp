@@ -58,8 +58,8 @@ struct layer_plan {
 struct scoring_needs {
   std::int32_t block_rows = 0;  ///< query rows per head whose softmax is in work at one time
   std::int64_t scratch = 0;     ///< floats of a row scorer, for each KV head
-  std::uint8_t observes_prompt =
-      0;  ///< every query observes: a score per (query head, token) grows over blocks
+  /// Every query observes: a score per (query head, token) grows from block to block.
+  std::uint8_t observes_prompt = 0;
   std::uint8_t has_row_scores = 0;  ///< a score per (KV head, token) from cached rows
 };
 

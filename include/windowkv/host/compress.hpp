@@ -23,8 +23,7 @@ namespace windowkv {
 /// taken for it.
 ///
 /// @param source  `suffix_queries`, `attention_rows`, `token_scores` or `no_queries` of this layer; not read
-/// if
-///                it does not score
+///                if it does not score
 /// @param kv_of   callable: kv_of(l) is the `kv_view` of layer l, for this layer and the earlier ones of its
 /// group
 /// @return a failed status if anything is refused; every view involved is validated before anything is scored

@@ -200,11 +200,11 @@ template <class ScoreOf>
 struct merge_token {
   ScoreOf score_of;
   score_merger merger;
-  int heads;
+  int heads_per_list;
   int lists;
 
   WINDOWKV_HD void operator()(std::int64_t token) const {
-    merger.merge_token(token, heads, lists, [&](int head) { return score_of(head, token); });
+    merger.merge_token(token, heads_per_list, lists, [&](int head) { return score_of(head, token); });
   }
 };
 
@@ -282,7 +282,7 @@ void find_softmax(thrust_executor<Policy> const& on, plan_data const& p, Logits 
 template <class Policy, class ScoreOf>
 void merge_scores(thrust_executor<Policy> const& on, plan_data const& p, score_merger const& merger,
                   int heads, ScoreOf const& score_of) {
-  for_each_index(on, p.review, merge_token<ScoreOf>{score_of, merger, heads, p.lists});
+  for_each_index(on, p.review, merge_token<ScoreOf>{score_of, merger, heads / p.lists, p.lists});
 }
 /// The same for a fold's scores, weighted by memory.row_scores where the scorer says so.
 template <class Policy, class TokenScorer, class ScoreOf>

@@ -195,11 +195,12 @@ struct given_scores {
 template <class ParallelFor>
 void merge_token_scores(host_executor<ParallelFor> const& on, plan_data const& p, token_scores const& source,
                         score_merger const& merger) {
+  int const heads_per_list = source.heads / p.lists;
   on.parallel_for(chunk_count(p.review), [&](int chunk) {
     int const begin = chunk * score_chunk;
     int const end = p.review - begin < score_chunk ? p.review : begin + score_chunk;
     for (int token = begin; token < end; ++token) {
-      merger.merge_token(token, source.heads, p.lists, given_scores{source, token});
+      merger.merge_token(token, heads_per_list, p.lists, given_scores{source, token});
     }
   });
 }
